@@ -1,10 +1,10 @@
-//! What can go wrong, always with the file and the tensor, line or step that it concerns.
+//! Errors of this crate, always with the file and the tensor, line or step concerned.
 
 use std::path::{Path, PathBuf};
 
 use crate::data::Unit;
 
-/// Result of everything in this crate that can fail.
+/// Result of every fallible function of this crate.
 pub type Result<T> = std::result::Result<T, TrainError>;
 
 /// Errors of loading, training, applying and exporting.
@@ -15,7 +15,7 @@ pub enum TrainError {
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// What the operating system said.
+        /// The error of the operating system.
         source: std::io::Error,
     },
     /// A configuration or format header could not be understood.
@@ -23,7 +23,7 @@ pub enum TrainError {
     Format {
         /// The file.
         path: PathBuf,
-        /// Which field, and what is wrong with it.
+        /// The field, and what is wrong with it.
         reason: String,
     },
     /// A tensor is missing, has the wrong shape, or an unsupported type.
@@ -43,7 +43,7 @@ pub enum TrainError {
         path: PathBuf,
         /// Number of the line, item or row, counted from 1; 0 when the whole file is meant.
         line: usize,
-        /// Which of them is counted.
+        /// Whether records are lines, items or rows.
         unit: Unit,
         /// What is wrong with it.
         reason: String,
@@ -59,15 +59,15 @@ pub enum TrainError {
         /// What is wrong.
         reason: String,
     },
-    /// A setting has a value that cannot work.
+    /// A setting has an invalid value.
     #[error("setting {name}: {reason}")]
     Setting {
         /// The setting.
         name: &'static str,
-        /// Which values would be accepted, or why this one is not.
+        /// The accepted values, or why this one is not accepted.
         reason: String,
     },
-    /// The loss or a gradient was NaN or infinite; nothing was produced.
+    /// The loss or a gradient was NaN or infinite; there is no result.
     #[error("step {step}: {what} is not a finite number; the round produces no update")]
     NotFinite {
         /// The optimiser step, counted from 0.
@@ -75,13 +75,13 @@ pub enum TrainError {
         /// "loss", "gradient norm" or "update".
         what: &'static str,
     },
-    /// The progress callback asked to stop; nothing was produced.
+    /// The progress callback cancelled the round; there is no result.
     #[error("training was cancelled after {step} steps")]
     Cancelled {
-        /// Steps finished.
+        /// Number of steps finished.
         step: usize,
     },
-    /// Two things that must describe the same adapter do not.
+    /// Two inputs that must describe the same adapter do not.
     #[error("adapter: {0}")]
     Adapter(String),
     /// Canonical bytes could not be decoded.
@@ -98,7 +98,7 @@ pub enum TrainError {
     /// The compute device is not available.
     #[error("device {name}: {reason}")]
     Device {
-        /// The device asked for.
+        /// The requested device.
         name: String,
         /// Why it cannot be used.
         reason: String,
@@ -122,7 +122,7 @@ impl TrainError {
         Self::Data { path: path.to_owned(), line, unit: Unit::Line, reason: reason.into() }
     }
 
-    /// The same error about a file whose records are counted so.
+    /// The same error for a file whose records are counted in this unit.
     pub(crate) fn counted_in(self, counted: Unit) -> Self {
         match self {
             Self::Data { path, line, reason, .. } => {

@@ -1,6 +1,8 @@
-//! The federated part: what is trained when, what is sent, and how an opened sum is applied.
+//! The federated part: which factors are trained when, what is sent, and how an opened sum is
+//! applied.
 //!
-//! [`GlobalAdapter`] is common, bit for bit; [`LocalMemory`] never leaves home.
+//! [`GlobalAdapter`] is the same at all members, bit for bit; [`LocalMemory`] never leaves its
+//! member.
 
 mod algorithm;
 mod apply;

@@ -1,10 +1,10 @@
 //! Federated LoRA fine-tuning with Burn: models, data, training, pruning, apply, adapters.
 //!
-//! This crate knows nothing of encryption, rounds' agreement or networks: it turns data and a common
-//! adapter into an update, and an opened sum into the next common adapter.
+//! This crate contains no encryption, consensus or networking: it turns data and the global adapter
+//! into an update, and an opened sum into the next global adapter.
 //!
-//! Indexing is allowed here: in kernels and codecs the bounds stand beside it, and what comes from files is checked
-//! before it is an index.
+//! Indexing is allowed here: in kernels and codecs the bounds are checked nearby, and values from
+//! files are checked before they are used as an index.
 #![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic))]
@@ -32,7 +32,7 @@ pub use train::{
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub use train::count_launches;
 
-/// The CPU device (burn-flex). Thread count: the environment variable `RAYON_NUM_THREADS`.
+/// The CPU device (burn-flex). `RAYON_NUM_THREADS` sets the number of threads.
 pub fn cpu() -> burn_tensor::Device {
     burn_tensor::Device::flex()
 }

@@ -1,14 +1,15 @@
-//! How freed memory is kept. A training step allocates and frees the same large blocks again and again; glibc gives each
-//! back to the system and gets it again page by page, which costs a tenth of a step (`docs/benchmarks/training`).
+//! How freed memory is kept. A training step allocates and frees the same large blocks again and
+//! again; glibc returns each to the system and gets it back page by page, which costs a tenth of a
+//! step (`docs/benchmarks/training`).
 
-/// Tells glibc to keep freed blocks of any size in one heap and use them again, for the whole process. Call it once, before
-/// threads are started. Elsewhere it does nothing.
+/// Tells glibc to keep freed blocks of any size in one heap and reuse them, for the whole process.
+/// Call it once, before threads are started. On other systems it does nothing.
 pub fn reuse_freed_memory() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     glibc::reuse();
 }
 
-/// Work that allocates much. When it is over, however it ends, what is free goes back to the system.
+/// Guard for work that allocates much. When it is dropped, free memory is returned to the system.
 pub(crate) struct LargeWork;
 
 impl Drop for LargeWork {
@@ -27,12 +28,12 @@ mod glibc {
 
     pub(super) fn reuse() {
         let options = [
-            // Never map a block of its own: that is unmapped as soon as it is freed.
+            // Never map a block separately: it would be unmapped as soon as it is freed.
             (libc::M_MMAP_MAX, 0),
-            // Keep what is free at the end of the heap, however much, and grow it in large steps.
+            // Keep any amount of free memory at the end of the heap, and grow it in large steps.
             (libc::M_TRIM_THRESHOLD, -1),
             (libc::M_TOP_PAD, 64 << 20),
-            // One heap: those of other threads cannot hold large blocks.
+            // Use one heap: those of other threads cannot hold large blocks.
             (libc::M_ARENA_MAX, 1),
         ];
         for (option, value) in options {

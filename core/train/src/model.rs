@@ -1,9 +1,9 @@
 //! The decoder: configuration, weights, forward and backward passes.
 //!
-//! The backward pass is written by hand rather than recorded: nothing is ever computed for a frozen
-//! weight, what is kept between the passes is chosen in one place, and the same code runs on every
-//! Burn device. Tests check it against transformers + PEFT (`tests/parity.rs`) and against finite differences
-//! (`tools/tests/base_gradients.rs`).
+//! The backward pass is written by hand rather than recorded by autodiff: nothing is computed for a
+//! frozen weight, what is kept between the passes is decided in one place, and the same code runs
+//! on every Burn device. Tests check it against transformers + PEFT (`tests/parity.rs`) and against
+//! finite differences (`tools/tests/base_gradients.rs`).
 
 mod attention;
 #[cfg(feature = "base-gradients")]

@@ -1,4 +1,4 @@
-//! Randomness that is the same on every machine: ChaCha20 under a key derived from a seed and a
+//! Randomness that is the same on every machine: ChaCha20 with a key derived from a seed and a
 //! purpose, so that two uses of one seed never share a stream.
 
 use chacha20::ChaCha20;
@@ -6,8 +6,8 @@ use chacha20::cipher::{KeyIvInit, StreamCipher};
 
 /// A deterministic stream of random words.
 ///
-/// Key: BLAKE3 key derivation with context `fedshield-train v1 <purpose>` over the seed. Words are the
-/// ChaCha20 key stream (zero nonce) read as little-endian integers.
+/// Key: BLAKE3 key derivation with context `fedshield-train v1 <purpose>` over the seed. Words are
+/// the ChaCha20 key stream (zero nonce) read as little-endian integers.
 pub(crate) struct Stream {
     cipher: ChaCha20,
     buffer: [u8; 512],
@@ -49,7 +49,7 @@ impl Stream {
         (self.next_u64() >> 11) as f64 / (1u64 << 53) as f64
     }
 
-    /// Fisher-Yates.
+    /// Shuffles in place (Fisher-Yates).
     pub(crate) fn shuffle<T>(&mut self, items: &mut [T]) {
         for last in (1..items.len()).rev() {
             items.swap(last, self.below(last as u64 + 1) as usize);

@@ -1,5 +1,6 @@
-//! `adapter_config.json` as PEFT reads and writes it. Every field is understood, without effect on a finished adapter, or
-//! refused by name; the fields are those of `LoraConfig` in PEFT 0.21 (`peft/tuners/lora/config.py`).
+//! `adapter_config.json` as PEFT reads and writes it. Every field is interpreted, without effect on
+//! a finished adapter, or refused by name. The fields are those of `LoraConfig` in PEFT 0.21
+//! (`peft/tuners/lora/config.py`).
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -13,7 +14,7 @@ use super::refused;
 use crate::federated::AdapterSpec;
 use crate::{Result, TrainError};
 
-/// What decides which modules are adapted, with which rank and scale.
+/// The settings that select the adapted modules, and their ranks and scales.
 pub(super) struct PeftConfig {
     rank: usize,
     alpha: f64,
@@ -24,7 +25,7 @@ pub(super) struct PeftConfig {
     targets: Targets,
 }
 
-/// A name, a number or a list of them, as PEFT takes either.
+/// A name, a number or a list of them: PEFT accepts any of these.
 #[derive(Deserialize)]
 #[serde(untagged)]
 pub(super) enum OneOrMany<T> {
@@ -75,7 +76,7 @@ pub(super) fn to_json(spec: &AdapterSpec, base_model: &str) -> String {
 /// Reads an `adapter_config.json`; `path` only appears in errors.
 ///
 /// # Errors
-/// A field that makes the adapter something else than `W + scale B A`, by its name, and what to do about it.
+/// A field that makes the adapter more than `W + scale B A`, by its name, with advice.
 pub(super) fn from_json(text: &str, path: &Path) -> Result<PeftConfig> {
     let raw: RawConfig =
         serde_json::from_str(text).map_err(|e| TrainError::format(path, e.to_string()))?;
@@ -118,7 +119,7 @@ impl PeftConfig {
     /// Whether the module of this name (without PEFT's prefix) gets an adapter.
     ///
     /// # Errors
-    /// A pattern that takes too long.
+    /// A pattern that takes too many steps.
     pub(super) fn is_target(&self, module: &str) -> std::result::Result<bool, String> {
         self.targets.contain(module)
     }
@@ -126,7 +127,7 @@ impl PeftConfig {
     /// Rank of the module of this name, and the alpha that makes its scale alpha / rank.
     ///
     /// # Errors
-    /// A pattern that takes too long.
+    /// A pattern that takes too many steps.
     pub(super) fn rank_and_alpha(&self, module: &str) -> std::result::Result<(usize, f64), String> {
         let rank = self.ranks.of(module)?.unwrap_or(self.rank);
         let alpha = self.alphas.of(module)?.unwrap_or(self.alpha);

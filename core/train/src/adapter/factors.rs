@@ -1,4 +1,4 @@
-//! What every adapter is to a model: for each adapted projection, y = W x + alpha/rank B A x.
+//! An adapter as a model applies it: for each adapted projection, y = W x + alpha/rank B A x.
 
 use std::borrow::Cow;
 
@@ -24,15 +24,16 @@ pub struct AdaptedProjection<'a> {
 }
 
 impl AdaptedProjection<'_> {
-    /// What B A is multiplied by.
+    /// The scale of B A.
     pub fn scale(&self) -> f64 {
         self.alpha / self.rank as f64
     }
 }
 
-/// Factors beside the projections of a model: the common adapter of a federation, or one that was read.
+/// Factors for the projections of a model: those of a federation's global adapter, or of one that
+/// was read from files.
 pub trait Adapter {
-    /// Every adapted projection once.
+    /// Every adapted projection, once.
     fn projections(&self) -> Vec<AdaptedProjection<'_>>;
 }
 
@@ -56,7 +57,7 @@ impl Adapter for GlobalAdapter {
     }
 }
 
-/// An adapter that was read from files: each projection may have a rank and a scale of its own.
+/// An adapter that was read from files: each projection may have its own rank and scale.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LoraAdapter {
     pub(super) projections: Vec<AdaptedProjection<'static>>,
@@ -73,10 +74,10 @@ impl Adapter for LoraAdapter {
     }
 }
 
-/// Whether the adapter's projections and their sizes are those of a model.
+/// Checks that the adapter's projections and their sizes are those of a model.
 ///
 /// # Errors
-/// An adapter that was made for another base model, by the first projection that does not fit.
+/// An adapter for another base model; the error names the first projection that does not fit.
 pub(crate) fn check_fits(
     projections: &[AdaptedProjection<'_>],
     config: &ModelConfig,

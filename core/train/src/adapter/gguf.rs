@@ -1,5 +1,5 @@
-//! GGUF files for llama.cpp and what is built on it: an adapter beside its base (the layout of llama.cpp's
-//! `convert_lora_to_gguf.py`), or base and adapter as one model.
+//! GGUF files for llama.cpp and programs built on it: an adapter to load with its base (the layout
+//! of llama.cpp's `convert_lora_to_gguf.py`), or base and adapter merged into one model.
 
 mod container;
 mod description;
@@ -19,11 +19,12 @@ use crate::{Result, TrainError};
 use container::{GgufWriter, Meta};
 pub use encode::GgufType;
 
-/// Writes an adapter as a GGUF file that llama.cpp loads beside a GGUF file of the base model. Factors are in f32; the
-/// file has one alpha, so B of a projection with another is multiplied by what differs.
+/// Writes an adapter as a GGUF file that llama.cpp loads together with a GGUF file of the base
+/// model. Factors are in f32. The file has a single alpha, so B of a projection with a different
+/// alpha is rescaled.
 ///
 /// # Errors
-/// A model family whose GGUF names are not known here, an adapter for another model, what the disk says.
+/// A model family whose GGUF names are unknown here, an adapter for another model, or an I/O error.
 pub fn export_gguf_adapter(path: &Path, config: &ModelConfig, adapter: &dyn Adapter) -> Result<()> {
     let architecture = description::architecture(config, path)?;
     let projections = adapter.projections();
@@ -60,13 +61,13 @@ pub fn export_gguf_adapter(path: &Path, config: &ModelConfig, adapter: &dyn Adap
     writer.finish()
 }
 
-/// Writes base model and adapter as one GGUF file: W + alpha/rank B A, computed in f32 and rounded once. Matrices are
-/// stored as `matrices`, or as F16 where a row is no whole number of blocks; vectors in f32. Memory holds one weight at
-/// a time.
+/// Writes base model and adapter as one GGUF file: W + alpha/rank B A, computed in f32 and rounded
+/// once. Matrices are stored as `matrices`, or as F16 where a row is not a whole number of blocks;
+/// vectors in f32. Memory holds one weight at a time.
 ///
 /// # Errors
-/// A model or tokenizer that GGUF has no words for here, an adapter for another model, a value that the type cannot
-/// hold, what the disk says.
+/// A model or tokenizer that GGUF cannot express, an adapter for another model, a value that the
+/// type cannot hold, or an I/O error.
 pub fn export_gguf_model(
     path: &Path,
     model: &LoadedModel,
@@ -109,8 +110,9 @@ fn name_of(name: &str, config: &ModelConfig, path: &Path) -> Result<String> {
         .ok_or_else(|| TrainError::tensor(path, name, "GGUF has no name for it"))
 }
 
-/// Rows in the order that GGUF wants: those of queries and keys of Llama's architecture are interleaved, so that
-/// neighbours are rotated together. With B of an adapter as with the weight itself, and with biases.
+/// Rows in GGUF's order: those of queries and keys of Llama's architecture are interleaved, so that
+/// neighbours are rotated together. This applies to an adapter's B as to the weight itself, and to
+/// biases.
 fn stored_order(name: &str, values: Vec<f32>, rows: usize, config: &ModelConfig) -> Vec<f32> {
     let heads = match config.family {
         Family::Llama | Family::Mistral if name.contains(".q_proj.") => config.heads,

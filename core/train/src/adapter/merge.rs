@@ -1,4 +1,4 @@
-//! Whole models out: a base in the Hugging Face layout, with an adapter merged in if wanted.
+//! Export of whole models: a base in the Hugging Face layout, optionally with an adapter merged in.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::load::{GgufFile, GgufValue, LoadedModel, Precision, SafetensorsWriter
 use crate::model::{Family, ModelConfig, layer_name, parameter_shapes, to_vec};
 use crate::{Result, TrainError};
 
-/// What stands beside the weights in a Hugging Face folder and is the same after a merge.
+/// Files of a Hugging Face folder besides the weights that a merge leaves unchanged.
 const COMPANIONS: [&str; 10] = [
     "tokenizer.json",
     "tokenizer_config.json",
@@ -24,14 +24,15 @@ const COMPANIONS: [&str; 10] = [
     "chat_template.json",
 ];
 
-/// Writes a Hugging Face folder: the base model, dequantised, with `adapter` merged into it if there is one:
-/// W + alpha/rank B A, computed in f32, rounded once. Memory holds one weight at a time.
+/// Writes a Hugging Face folder: the base model, dequantised, with `adapter` merged into it if
+/// there is one: W + alpha/rank B A, computed in f32 and rounded once. Memory holds one weight at a
+/// time.
 ///
-/// A base that is such a folder itself keeps its configuration, tokenizer and template files as they are; from GGUF
-/// they are made. What is written loads in transformers and in this crate.
+/// A base that is itself such a folder keeps its configuration, tokenizer and template files; from
+/// GGUF they are generated. The result loads in transformers and in this crate.
 ///
 /// # Errors
-/// An adapter for another model; a value that `precision` cannot hold, by its tensor; what the disk says.
+/// An adapter for another model; a value that `precision` cannot hold, by its tensor; an I/O error.
 pub fn export_model(
     folder: &Path,
     model: &LoadedModel,
@@ -70,7 +71,7 @@ fn same_folder(one: &Path, other: &Path) -> bool {
     real(one).is_some() && real(one) == real(other)
 }
 
-/// alpha/rank B A for each adapted weight, by the weight's name.
+/// alpha/rank B A of each adapted weight, by the weight's name.
 pub(super) struct Deltas<'a> {
     projections: BTreeMap<String, (AdaptedProjection<'a>, (usize, usize))>,
 }
@@ -100,7 +101,7 @@ impl<'a> Deltas<'a> {
     }
 }
 
-/// A base from a folder: its own files, with the type of the weights noted.
+/// For a base in a folder: copies its files and records the type of the weights.
 fn copy_companions(
     base: &Path,
     folder: &Path,
@@ -118,21 +119,21 @@ fn copy_companions(
     let mut config: serde_json::Value =
         serde_json::from_str(&text).map_err(|e| TrainError::format(&path, e.to_string()))?;
     if config["model_type"] != model.config.family.name() {
-        // A model that also sees: its text model alone is written.
+        // A multimodal model: only its text model is written.
         config = model.config.to_json();
     }
     // Newer files say "dtype", older ones "torch_dtype".
     let key = if config.get("dtype").is_some() { "dtype" } else { "torch_dtype" };
     config[key] = precision.torch_name().into();
     config["tie_word_embeddings"] = model.config.tied_head.into();
-    // The weights are written decoded.
+    // The weights are written unpacked.
     if let Some(fields) = config.as_object_mut() {
         fields.remove("quantization_config");
     }
     write(folder, "config.json", &config)
 }
 
-/// A base from a GGUF file: files made from what was read.
+/// For a base in a GGUF file: generates the files from what was read.
 fn make_companions(folder: &Path, model: &LoadedModel, precision: Precision) -> Result<()> {
     let tokenizer = &model.tokenizer;
     let pad = GgufFile::open(model.weights.path())?
@@ -168,7 +169,7 @@ fn make_companions(folder: &Path, model: &LoadedModel, precision: Precision) -> 
     write(folder, "generation_config.json", &generation)
 }
 
-/// What puts a token before every text, as transformers has it: it goes by this and by no other file.
+/// The post-processor that puts a token before every text: in transformers it alone decides that.
 fn first_token(id: u32, token: &str) -> serde_json::Value {
     let (special, text) = (
         serde_json::json!({"SpecialToken": {"id": token, "type_id": 0}}),
@@ -182,7 +183,7 @@ fn first_token(id: u32, token: &str) -> serde_json::Value {
     })
 }
 
-/// Whether the `config.json` of the model's family can say which biases and windows it has.
+/// Checks that the `config.json` of the model's family can express its biases and windows.
 fn check_sayable(config: &ModelConfig, path: &Path) -> Result<()> {
     let [qkv, output, mlp] = [config.qkv_bias, config.output_bias, config.mlp_bias];
     let (biases, windows) = match config.family {

@@ -1,4 +1,4 @@
-//! JSON objects whose order means something: of two patterns that match, PEFT takes the first.
+//! JSON objects whose order is significant: of two patterns that match, PEFT uses the first.
 
 use std::fmt;
 use std::marker::PhantomData;

@@ -1,28 +1,30 @@
-//! PEFT's rules of matching modules by name (`check_target_module_exists` and `get_pattern_key` of PEFT 0.21).
+//! PEFT's rules for matching modules by name (`check_target_module_exists` and `get_pattern_key` of
+//! PEFT 0.21).
 //!
-//! Names are those inside the base model, for example `model.layers.0.self_attn.q_proj`. Patterns are Python's regular
-//! expressions; a file's patterns are bounded in length, in number and in the steps of one match.
+//! Names are those inside the base model, for example `model.layers.0.self_attn.q_proj`. Patterns
+//! are Python's regular expressions; a file's patterns are bounded in length, in number and in the
+//! steps of one match.
 
 use fancy_regex::{Regex, RegexBuilder};
 
 use super::config::OneOrMany;
 
-/// Longest pattern in bytes.
+/// Maximum length of a pattern in bytes.
 const MAX_LENGTH: usize = 8192;
-/// Most patterns that need a regular expression.
+/// Maximum number of patterns that need a regular expression.
 const MAX_EXPRESSIONS: usize = 256;
-/// Most entries of a list or pattern.
+/// Maximum number of entries of a list or pattern map.
 const MAX_ENTRIES: usize = 65_536;
-/// Most steps of one match.
+/// Maximum number of steps of one match.
 const MAX_STEPS: usize = 100_000;
 
 /// Which modules get an adapter.
 pub(super) struct Targets {
     names: Names,
     excluded: Option<Names>,
-    /// Only these layers; only for lists.
+    /// Restricts the match to these layers; only for lists.
     layers: Option<Vec<usize>>,
-    /// What finds a layer's number in a name.
+    /// Finds a layer's number in a module name.
     layer_patterns: Vec<Regex>,
 }
 
@@ -33,10 +35,11 @@ enum Names {
 }
 
 impl Targets {
-    /// From the fields `target_modules`, `exclude_modules`, `layers_to_transform` and `layers_pattern`.
+    /// From the fields `target_modules`, `exclude_modules`, `layers_to_transform` and
+    /// `layers_pattern`.
     ///
     /// # Errors
-    /// What PEFT refuses too, and patterns that cannot be read or are too long.
+    /// Values that PEFT refuses too, and patterns that are malformed or too long.
     pub(super) fn new(
         targets: Option<OneOrMany<String>>,
         excluded: Option<OneOrMany<String>>,
@@ -76,10 +79,10 @@ impl Targets {
         Ok(Self { names, excluded, layers, layer_patterns })
     }
 
-    /// Whether the module of this name gets an adapter.
+    /// Whether the module with this name gets an adapter.
     ///
     /// # Errors
-    /// A pattern that takes too long.
+    /// A pattern that takes too many steps.
     pub(super) fn contain(&self, module: &str) -> Result<bool, String> {
         if let Some(excluded) = &self.excluded
             && excluded.contain(module)?
@@ -92,7 +95,7 @@ impl Targets {
         let (Some(layers), Names::List(names)) = (&self.layers, &self.names) else {
             return Ok(true);
         };
-        // A module that is named in full is adapted whatever its layer.
+        // A module that is named in full is adapted whatever its layer is.
         Ok(names.iter().any(|name| name == module)
             || self.layer_of(module)?.is_some_and(|layer| layers.contains(&layer)))
     }
@@ -133,18 +136,19 @@ impl Names {
     }
 }
 
-/// The whole name, or what follows one of its dots.
+/// Whether the suffix is the whole name, or what follows one of its dots.
 fn is_end(module: &str, name: &str) -> bool {
     module.strip_suffix(name).is_some_and(|rest| rest.is_empty() || rest.ends_with('.'))
 }
 
-/// Values for modules whose names match a pattern; of several that match, the first counts.
+/// Values for modules whose names match a pattern; the first matching pattern counts.
 pub(super) struct Patterns<T> {
     field: &'static str,
     entries: Vec<(Pattern, T)>,
 }
 
-/// A pattern of `rank_pattern` or `alpha_pattern`: it has to match a whole name or all that follows a dot.
+/// A pattern of `rank_pattern` or `alpha_pattern`: it must match the whole name or everything after
+/// some dot.
 enum Pattern {
     /// Letters, digits, `_`, and dots that match any character.
     Plain(Vec<u8>),
@@ -153,7 +157,7 @@ enum Pattern {
 
 impl<T: Copy> Patterns<T> {
     /// # Errors
-    /// A pattern that cannot be read, is too long, or one too many.
+    /// A pattern that is malformed or too long, or one pattern too many.
     pub(super) fn new(field: &'static str, entries: Vec<(String, T)>) -> Result<Self, String> {
         if entries.len() > MAX_ENTRIES {
             return Err(format!("{field} has more than {MAX_ENTRIES} entries"));
@@ -181,7 +185,7 @@ impl<T: Copy> Patterns<T> {
     /// The value of the first pattern that matches.
     ///
     /// # Errors
-    /// A pattern that takes too long.
+    /// A pattern that takes too many steps.
     pub(super) fn of(&self, module: &str) -> Result<Option<T>, String> {
         for (pattern, value) in &self.entries {
             let matches = match pattern {

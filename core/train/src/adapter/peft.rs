@@ -1,4 +1,4 @@
-//! Adapters in and out in the Hugging Face PEFT layout.
+//! Import and export of adapters in the Hugging Face PEFT layout.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -18,8 +18,8 @@ const CONFIG_FILE: &str = "adapter_config.json";
 const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 const PICKLE_FILE: &str = "adapter_model.bin";
 
-/// Writes `adapter_config.json` and `adapter_model.safetensors` to `folder`, which is made if needed.
-/// `base_model` is what PEFT will show as the base: a path or a name.
+/// Writes `adapter_config.json` and `adapter_model.safetensors` to `folder`, which is created if
+/// needed. `base_model` is what PEFT shows as the base model: a path or a name.
 pub fn export_peft(folder: &Path, adapter: &GlobalAdapter, base_model: &str) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
     let layout = adapter.layout();
@@ -37,13 +37,14 @@ pub fn export_peft(folder: &Path, adapter: &GlobalAdapter, base_model: &str) -> 
     std::fs::write(&path, text).map_err(TrainError::io(&path))
 }
 
-/// A PEFT folder, read: kinds of adapter that are more than `W + alpha/r B A` are refused.
+/// An adapter read from a PEFT folder. Kinds of adapters that are more than `W + alpha/r B A` are
+/// refused.
 pub struct PeftAdapter {
     config: PeftConfig,
-    /// The weights' file.
+    /// The file with the weights.
     path: PathBuf,
     source: SafetensorsSource,
-    /// By layer and the path inside it.
+    /// The adapted projections, by layer and the path inside it.
     modules: Vec<StoredModule>,
 }
 
@@ -51,8 +52,8 @@ impl PeftAdapter {
     /// Opens a folder with `adapter_config.json` and `adapter_model.safetensors`.
     ///
     /// # Errors
-    /// A missing file; a kind of adapter that is more than `W + alpha/r B A`, by its field; tensors that are not those
-    /// of the configuration, by name.
+    /// A missing file; a kind of adapter that is more than `W + alpha/r B A`, by its field; tensors
+    /// that do not match the configuration, by name.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG_FILE);
         let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;
@@ -68,10 +69,10 @@ impl PeftAdapter {
         Ok(Self { config, path, source, modules })
     }
 
-    /// Rank, alpha and projections, as a federation has them: the same for every layer.
+    /// Rank, alpha and projections in a federation's form: the same for every layer.
     ///
     /// # Errors
-    /// An adapter with several ranks, alphas or sets of projections, by what differs.
+    /// An adapter with several ranks, alphas or sets of projections; the error says what differs.
     pub fn spec(&self) -> Result<AdapterSpec> {
         const INSTEAD: &str = "a federation's adapter has one rank, one alpha and the same projections in every \
                                layer: merge this one into the base model instead, or start without it";
@@ -103,8 +104,9 @@ impl PeftAdapter {
         Ok(AdapterSpec { rank: first.rank, alpha: first.alpha, target_modules })
     }
 
-    /// Identifies what the adapter means, whatever else its files say: BLAKE3 over rank, alpha, and name, shape and
-    /// f32 values of every tensor in the order of the names.
+    /// Digest of what the adapter computes, independent of everything else in its files: BLAKE3
+    /// over rank, alpha, and the name, shape and f32 values of every tensor in the order of their
+    /// names.
     ///
     /// # Errors
     /// A tensor that cannot be read; what [`Self::spec`] refuses.
@@ -131,11 +133,11 @@ impl PeftAdapter {
         Ok(*hasher.finalize().as_bytes())
     }
 
-    /// The adapter as it acts on a model, with the rank and scale of each projection.
+    /// The adapter for a model, with the rank and scale of each projection.
     ///
     /// # Errors
-    /// A missing or misshapen tensor, or one with a value that is not finite, by name; a module that the configuration
-    /// means and the file lacks, or the other way round.
+    /// A tensor that is missing, has the wrong shape, or has a value that is not finite, by name; a
+    /// module that the configuration selects and the file lacks, or the reverse.
     pub fn lora(&self, model: &ModelConfig) -> Result<LoraAdapter> {
         stored::check_targets(&self.modules, &self.config, model, &self.path)?;
         let mut projections = Vec::with_capacity(self.modules.len());
@@ -154,7 +156,8 @@ impl PeftAdapter {
         Ok(LoraAdapter { projections })
     }
 
-    /// The adapter as the common one of a federation that has not run yet: no round has been applied, nothing has a score.
+    /// The adapter as the global adapter of a new federation: no round has been applied, and all
+    /// scores are zero.
     ///
     /// # Errors
     /// What [`Self::lora`] and [`Self::spec`] refuse.
@@ -184,11 +187,11 @@ impl PeftAdapter {
         Ok(GlobalAdapter::from_values(layout, settings, a, b))
     }
 
-    /// Whether this folder is what [`export_peft`] writes of `global`: the same rank, alpha and projections, the same tensors,
-    /// bit for bit.
+    /// Checks that this folder is what [`export_peft`] writes of `global`: the same rank, alpha and
+    /// projections, and bit-identical tensors.
     ///
     /// # Errors
-    /// What differs, by its tensor, or a tensor that cannot be read.
+    /// A difference, by its tensor; a tensor that cannot be read.
     pub fn check_is(&self, global: &GlobalAdapter) -> Result<()> {
         let layout = global.layout();
         let (spec, own) = (layout.spec(), self.spec()?);
@@ -218,7 +221,7 @@ impl PeftAdapter {
         Ok(())
     }
 
-    /// A matrix between A and a B of zeros would change nothing, whatever it is.
+    /// With B zero, R has no effect, whatever its values are.
     fn check_not_zero(&self, layout: &AdapterLayout, b: &[f32]) -> Result<()> {
         for (module, range) in layout.ranges(Factor::B) {
             if b[range].iter().all(|value| *value == 0.0) {
@@ -239,12 +242,13 @@ impl PeftAdapter {
         }
     }
 
-    /// What another program made of `global` in one round: the values of the factors trained in it, in the order of
-    /// [`GlobalAdapter::trained_values`].
+    /// The result of training `global` for one round in another program: the values of the factors
+    /// trained in that round, in the order of [`GlobalAdapter::trained_values`].
     ///
     /// # Errors
-    /// What [`Self::global`] refuses; another rank, alpha or set of projections; a factor that was not to be trained
-    /// this round and has changed all the same, by its tensor; an algorithm that trains what PEFT does not have.
+    /// What [`Self::global`] refuses; another rank, alpha or set of projections; a factor that is
+    /// not trained this round but has changed, by its tensor; an algorithm that trains a factor
+    /// that PEFT does not have.
     pub fn round_result(&self, global: &GlobalAdapter, model: &ModelConfig) -> Result<Vec<f32>> {
         let layout = global.layout();
         if global.algorithm() == Algorithm::FedSb {
@@ -288,7 +292,8 @@ pub fn import_peft(
     PeftAdapter::open(folder)?.global(model, settings)
 }
 
-/// Name and shape of a module's factor in the PEFT layout, which has no R: it is multiplied into B.
+/// Name and shape of a module's factor in the PEFT layout. That layout has no R: it is multiplied
+/// into B.
 fn tensor_of(layout: &AdapterLayout, module: &ModuleShape, factor: Factor) -> (String, [usize; 2]) {
     let (suffix, shape) = match factor {
         Factor::A => ("lora_A", [layout.rank(), module.inputs]),

@@ -1,20 +1,21 @@
-//! Fields of `adapter_config.json` that make an adapter something else than `W + scale B A`, and what to do about each.
+//! Fields of `adapter_config.json` that make an adapter more than `W + scale B A`, and advice for
+//! each.
 
 use serde_json::Value;
 
-/// What a field means for a finished adapter that is plain LoRA: nothing.
+/// Fields that have no effect on a finished adapter of plain LoRA.
 const WITHOUT_EFFECT: [&str; 11] = [
     "auto_mapping",
     "base_model_name_or_path",
-    // Dropout acts in training alone.
+    // Dropout applies in training only.
     "lora_dropout",
     "ensure_weight_tying",
-    // PEFT switches it off for the projections that we know.
+    // PEFT switches it off for the projections supported here.
     "fan_in_fan_out",
     "inference_mode",
     "megatron_core",
     "peft_version",
-    // Only with use_qalora, which is refused.
+    // Has an effect only with use_qalora, which is refused.
     "qalora_group_size",
     "revision",
     "runtime_config",
@@ -28,7 +29,7 @@ const PLAIN: &str =
 const CONVERT: &str = "convert it to plain LoRA in PEFT: save_pretrained with \
                        path_initial_model_for_weight_conversion, or merge it (merge_and_unload)";
 
-/// Field, what it does, what to do.
+/// Field, its effect, and advice.
 const REFUSED: [(&str, &str, &str); 22] = [
     ("use_dora", "DoRA rescales every adapted weight", MERGE),
     ("lora_bias", "it adds a bias to lora_B", MERGE),
@@ -58,10 +59,11 @@ const REFUSED: [(&str, &str, &str); 22] = [
     ("target_modules_to_tie", "it ties adapters to other modules", MERGE),
 ];
 
-/// Whether a field that does not choose modules, ranks or scales may stand in a plain LoRA.
+/// Checks that a field which does not select modules, ranks or scales is compatible with plain
+/// LoRA.
 ///
 /// # Errors
-/// What it would mean and what to do.
+/// The effect that the field would have, and advice.
 pub(super) fn check(name: &str, value: &Value) -> Result<(), String> {
     let refuse = |why: &str, instead: &str| {
         let shown: String = value.to_string().chars().take(60).collect();
@@ -80,7 +82,7 @@ pub(super) fn check(name: &str, value: &Value) -> Result<(), String> {
             _ => refuse("the adapter is of another kind of model", "use one of type CAUSAL_LM"),
         },
         "init_lora_weights" => match value {
-            // These begin with other factors and leave the base as it is.
+            // These start from other factors and leave the base as it is.
             Value::Null | Value::Bool(_) => Ok(()),
             Value::String(kind) if kind == "gaussian" || kind == "orthogonal" => Ok(()),
             Value::String(kind) if kind == "eva" => refuse(EVA, PLAIN),
@@ -96,7 +98,7 @@ pub(super) fn check(name: &str, value: &Value) -> Result<(), String> {
     }
 }
 
-/// What PEFT's optional fields are by default.
+/// Default values of PEFT's optional fields.
 fn is_unset(value: &Value) -> bool {
     match value {
         Value::Null => true,

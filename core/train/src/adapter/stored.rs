@@ -1,4 +1,4 @@
-//! Which factors an adapter's file holds, held against what its configuration says.
+//! Checks which factors an adapter's file holds against its configuration.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,22 +9,22 @@ use crate::model::{ModelConfig, Projection, layer_name};
 use crate::{Result, TrainError};
 
 const PREFIX: &str = "base_model.model.";
-/// More layers than any model has.
+/// More layers than any real model has.
 const MAX_LAYERS: usize = 4096;
 
-/// The two factors of one projection, and where they are.
+/// The two factors of one projection, and their location.
 #[derive(Debug)]
 pub(super) struct StoredModule {
     pub(super) layer: usize,
     pub(super) projection: Projection,
     pub(super) rank: usize,
     pub(super) alpha: f64,
-    /// Names of A and B as the file spells them.
+    /// Names of A and B as in the file.
     pub(super) tensors: [String; 2],
 }
 
 impl StoredModule {
-    /// Its name inside the base model.
+    /// Its module name inside the base model.
     pub(super) fn name(&self) -> String {
         layer_name(self.layer, &self.projection.path())
     }
@@ -35,14 +35,14 @@ impl StoredModule {
     }
 }
 
-/// A projection and the tensors' names of its factors A and B.
+/// A projection and the tensor names of its factors A and B.
 type FactorNames = (Projection, [Option<String>; 2]);
 
 /// The adapted projections of a file, by layer and the path inside it.
 ///
 /// # Errors
-/// A tensor that is no factor of a projection, a factor without the other, a rank that is not the configuration's: by
-/// the tensor's name.
+/// A tensor that is not a factor of a projection, a factor without its counterpart, or a rank that
+/// differs from the configuration's: by the tensor's name.
 pub(super) fn modules(
     source: &SafetensorsSource,
     config: &PeftConfig,
@@ -84,11 +84,11 @@ pub(super) fn modules(
     Ok(modules)
 }
 
-/// Whether the file holds what the configuration means in this model, no more and no less: PEFT would leave out what is
-/// stored besides, and begin anew what is missing.
+/// Checks that the file holds exactly the modules that the configuration selects in this model:
+/// PEFT would ignore surplus factors and initialise missing ones.
 ///
 /// # Errors
-/// What is too much or too little, by name.
+/// A surplus or missing factor, by name.
 pub(super) fn check_targets(
     modules: &[StoredModule],
     config: &PeftConfig,
@@ -136,7 +136,7 @@ pub(super) fn check_targets(
     }
 }
 
-/// Modules of a decoder that are no adapted projections.
+/// Modules of a decoder that are not projections an adapter can have here.
 fn others(layers: usize) -> impl Iterator<Item = String> {
     const WHOLE: [&str; 7] = [
         "",
@@ -181,7 +181,7 @@ fn parse(name: &str) -> Option<(usize, Projection, usize)> {
     (layer.to_string() == number).then_some((layer, projection, factor))
 }
 
-/// What a tensor with another name may be.
+/// What a tensor with an unexpected name may be.
 fn stranger(name: &str) -> &'static str {
     if name.contains("lora_magnitude_vector") {
         "belongs to DoRA, which is not supported: merge the adapter in PEFT (merge_and_unload)"

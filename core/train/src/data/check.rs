@@ -1,4 +1,4 @@
-//! `data check`: reads every record, tokenises it as training would, and notes what is odd.
+//! `data check`: reads every record, tokenises it as training would, and records problems.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -16,34 +16,34 @@ use crate::model::TokenSequence;
 use crate::text::{self, TextTokenizer, floor_char_boundary};
 use crate::{Result, TrainError};
 
-/// Of each piece of the text of an example, this much is shown.
+/// Bytes of each piece of an example's text that are shown.
 const SHOWN_BYTES: usize = 64 << 10;
-/// Names of unknown fields that are counted one by one.
+/// Maximum number of unknown field names that are counted individually.
 const UNKNOWN_NAMES: usize = 100;
 
-/// How far a check is.
+/// Progress of a check.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckProgress<'a> {
-    /// The file that is read.
+    /// The file being read.
     pub path: &'a Path,
-    /// Bytes of it that have been read, packed as they are.
+    /// Bytes of it that have been read, before decompression.
     pub read: u64,
-    /// Records so far, of all files.
+    /// Number of records so far, over all files.
     pub records: usize,
-    /// Records of them that cannot be used.
+    /// Number of these records that cannot be used.
     pub problems: usize,
 }
 
-/// Told now and then how far a check is.
+/// Receives the progress of a check from time to time.
 pub type OnCheck<'a> = &'a mut dyn FnMut(&CheckProgress<'_>);
 
 impl DataReport {
-    /// Reads files to train on and files that are held out, and describes what training would make of them. Without
-    /// held-out files, `settings.held_out` splits the training files.
+    /// Reads training files and held-out files, and describes what training would do with them.
+    /// Without held-out files, `settings.held_out` splits the training files.
     ///
     /// # Errors
-    /// A file that cannot be opened, or settings that cannot work. Records that cannot be used are no error: they are
-    /// in [`DataReport::problems`].
+    /// A file that cannot be opened, or invalid settings. Records that cannot be used are not an
+    /// error: they are in [`DataReport::problems`].
     pub fn check(
         train: &[PathBuf],
         held_out: &[PathBuf],
@@ -53,10 +53,10 @@ impl DataReport {
         Self::check_watched(train, held_out, tokenizer, settings, &mut |_| ())
     }
 
-    /// The same, telling how far it is.
+    /// As [`Self::check`], with progress.
     ///
     /// # Errors
-    /// As [`Self::check`].
+    /// Those of [`Self::check`].
     pub fn check_watched(
         train: &[PathBuf],
         held_out: &[PathBuf],
@@ -77,7 +77,7 @@ impl DataReport {
     }
 }
 
-/// What is found out about one record on any thread.
+/// What a thread finds out about one record.
 struct Looked {
     number: usize,
     form: Form,
@@ -87,7 +87,7 @@ struct Looked {
     /// Tokens before the cut.
     uncut: usize,
     digests: [u64; 2],
-    /// Only of the first records: one of them is shown.
+    /// Kept for the first records only: one of them is shown.
     example: Option<Example>,
 }
 
@@ -203,7 +203,7 @@ impl<'a> Check<'a> {
         place: Place,
     ) -> Result<Rendered> {
         let rendered = self.settings.template.render(example, self.tokenizer)?;
-        // The last part of an example in parts shows the most.
+        // The last part of an example contains the most of it.
         let mut segments = rendered.last().map(text::Rendered::segments).unwrap_or_default();
         for segment in &mut segments {
             segment.text.truncate(floor_char_boundary(&segment.text, SHOWN_BYTES));
@@ -251,7 +251,7 @@ impl FileSummary {
     }
 }
 
-/// Everything that is known of a record by itself.
+/// Everything that can be determined from a record alone.
 fn look(
     record: &Record,
     understood: Understood,
@@ -263,7 +263,7 @@ fn look(
     let Understood { example, form, unknown } = understood;
     let parts = settings.tokenize(&example, tokenizer)?;
     let is_cut = parts.iter().any(|part| part.is_cut);
-    // Of an example in parts, the longest one that is learned stands for all.
+    // If an example has several parts, the longest one that is learned represents it.
     let longest = parts.into_iter().map(|part| part.sequence);
     let empty = TokenSequence { ids: Vec::new(), labels: Vec::new() };
     let sequence = longest.max_by_key(|sequence| sequence.ids.len()).unwrap_or(empty);
@@ -271,7 +271,7 @@ fn look(
         true => settings.full_length(&example, tokenizer)?,
         false => sequence.ids.len(),
     };
-    // Half of a half is enough to tell one's own examples apart.
+    // 64 bits of a digest are enough to tell one member's examples apart.
     let digests = [example.digest(), question_digest(&example)];
     Ok(Looked {
         number: record.number,
@@ -285,7 +285,7 @@ fn look(
     })
 }
 
-/// Digest of everything before the last answer, apart from case and spaces.
+/// Digest of everything before the last answer, apart from case and whitespace.
 fn question_digest(example: &Example) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 question");
     let mut turn = |role: Role, parts: &[&str]| {
@@ -296,7 +296,7 @@ fn question_digest(example: &Example) -> [u8; 32] {
         }
         hasher.update(b"\n");
     };
-    // Of the plain form, which may be long, nothing is copied.
+    // The plain form may be long, so it is hashed without a copy.
     match example {
         Example::Instruction { system: None, history, instruction, input, .. }
             if history.is_empty() =>

@@ -1,4 +1,4 @@
-//! What a data set is made of: instructions, conversations, and plain text with its continuation.
+//! The elements of a data set: instructions, conversations, and plain text with its continuation.
 
 mod digest;
 
@@ -14,23 +14,23 @@ use crate::TrainError;
 use crate::text::floor_char_boundary;
 use digest::ContentDigest;
 
-/// Who speaks.
+/// The role of a speaker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
     /// Instructions that hold for the whole conversation.
     System,
-    /// What newer OpenAI models call the system.
+    /// The equivalent of `system` in newer OpenAI models.
     Developer,
-    /// The one who asks.
+    /// The person who asks.
     User,
     /// The model; only its turns carry a loss.
     Assistant,
-    /// What a tool that the model called has returned.
+    /// The result of a tool that the model called.
     Tool,
 }
 
 impl Role {
-    /// The name in chat messages.
+    /// The role's name in chat messages.
     pub fn name(self) -> &'static str {
         match self {
             Self::System => "system",
@@ -45,26 +45,27 @@ impl Role {
 /// One turn of a conversation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Turn {
-    /// Who speaks.
+    /// The role of the speaker.
     pub role: Role,
-    /// What is said; `None` if the turn has no content at all, which templates tell from an empty one.
+    /// The text; `None` if the turn has no content at all, which templates distinguish from an
+    /// empty one.
     pub text: Option<String>,
-    /// The content as a list of parts, where it was written so; `text` is then what its texts say.
+    /// The content as a list of parts, if it was given as one; `text` then joins their texts.
     pub parts: Option<Json>,
-    /// What the model thought before it answered.
+    /// The model's reasoning before the answer.
     pub reasoning: Option<String>,
-    /// Tools that the model calls, as OpenAI writes them.
+    /// Tool calls of the model, in OpenAI's form.
     pub tool_calls: Option<Json>,
-    /// The call that a tool's turn answers.
+    /// The id of the call that a tool's turn answers.
     pub tool_call_id: Option<String>,
     /// The name of the speaker or of the tool.
     pub name: Option<String>,
-    /// Whether an answer carries a loss; of other roles it says nothing.
+    /// Whether an answer carries a loss; without meaning for other roles.
     pub trained: bool,
 }
 
 impl Turn {
-    /// A turn that only says something.
+    /// A turn that has only text.
     pub fn new(role: Role, text: impl Into<String>) -> Self {
         Self {
             role,
@@ -78,17 +79,17 @@ impl Turn {
         }
     }
 
-    /// What is said; empty if there is no content.
+    /// The text; empty if there is no content.
     pub fn said(&self) -> &str {
         self.text.as_deref().unwrap_or_default()
     }
 
-    /// Whether it is an answer that carries a loss.
+    /// Whether this is an answer that carries a loss.
     pub fn is_learned(&self) -> bool {
         self.role == Role::Assistant && self.trained
     }
 
-    /// Whether nothing is said, thought or called.
+    /// Whether there is no text, reasoning or tool call.
     pub(super) fn is_empty(&self) -> bool {
         self.said().trim().is_empty() && self.reasoning.is_none() && self.tool_calls.is_none()
     }
@@ -101,7 +102,7 @@ impl Turn {
     }
 }
 
-/// As a chat message: only what the turn has.
+/// As a chat message, with only the fields that the turn has.
 impl Serialize for Turn {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let mut message = serializer.serialize_map(None)?;
@@ -126,14 +127,14 @@ impl Serialize for Turn {
     }
 }
 
-/// A conversation with what belongs to it.
+/// A conversation with its tools and template variables.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Chat {
     /// The turns, in order.
     pub turns: Vec<Turn>,
-    /// Tools that the model may call: a list, as OpenAI writes them.
+    /// Tools that the model may call: a list in OpenAI's form.
     pub tools: Option<Json>,
-    /// Further values for the template, by name: TRL's `chat_template_kwargs`.
+    /// Further variables for the template, by name: TRL's `chat_template_kwargs`.
     pub values: Vec<(String, Json)>,
 }
 
@@ -146,32 +147,32 @@ impl From<Vec<Turn>> for Chat {
 /// One example of a data set.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Example {
-    /// A task and its answer, as Alpaca writes them.
+    /// A task and its answer, in the form of Alpaca.
     Instruction {
-        /// What holds for the whole conversation.
+        /// System text for the whole conversation.
         system: Option<String>,
-        /// Questions and answers that came before.
+        /// Earlier questions and answers.
         history: Vec<(String, String)>,
         /// The task.
         instruction: String,
-        /// What it is applied to; may be empty.
+        /// The input of the task; may be empty.
         input: String,
         /// The answer.
         output: String,
     },
     /// A conversation.
     Chat(Chat),
-    /// Plain text and how it goes on, which no template surrounds.
+    /// Plain text and its continuation, without a template.
     Completion {
         /// The text.
         prompt: String,
-        /// How it goes on.
+        /// The continuation.
         completion: String,
     },
 }
 
 impl Example {
-    /// A task with its answer and nothing else.
+    /// A task with its answer and no other field.
     pub fn instruction(
         instruction: impl Into<String>,
         input: impl Into<String>,
@@ -208,7 +209,7 @@ impl Example {
         Cow::Owned(system.chain(before).chain(last).collect())
     }
 
-    /// The last answer: what a generated one is compared with.
+    /// The last answer, with which a generated one is compared.
     pub fn answer(&self) -> &str {
         match self {
             Self::Instruction { output, .. } => output,
@@ -220,7 +221,7 @@ impl Example {
         }
     }
 
-    /// BLAKE3 of the content, independent of file, line and format details.
+    /// BLAKE3 of the content, independent of file, line and formatting.
     pub fn digest(&self) -> [u8; 32] {
         let mut digest = ContentDigest::new();
         match self {
@@ -233,7 +234,7 @@ impl Example {
                 digest.said(Role::User, &[prompt]);
                 digest.said(Role::Assistant, &[completion]);
             }
-            // In parts: an example may be long, and is not copied for this.
+            // Hashed in parts: an example may be long and is not copied for this.
             Self::Instruction { system, history, instruction, input, output } => {
                 system.iter().for_each(|text| digest.said(Role::System, &[text]));
                 for (question, answer) in history {
@@ -250,7 +251,7 @@ impl Example {
         *digest.0.finalize().as_bytes()
     }
 
-    /// Bytes of all its text.
+    /// Size in bytes of all its text.
     pub(super) fn text_bytes(&self) -> usize {
         match self {
             Self::Completion { prompt, completion } => prompt.len() + completion.len(),
@@ -267,7 +268,8 @@ impl Example {
         }
     }
 
-    /// The example up to so many bytes of text; what follows is forgotten. It is only looked at from here on.
+    /// The example truncated to this many bytes of text; the rest is dropped. It then serves for
+    /// display only.
     pub(super) fn shortened(mut self, bytes: usize) -> Self {
         let mut left = bytes;
         let mut cut = |text: &mut String| {
@@ -305,7 +307,7 @@ impl Example {
         self
     }
 
-    /// Reads one record of JSON; `path` and `line` only appear in errors.
+    /// Reads one record of JSON; `path` and `line` are only used in errors.
     ///
     /// # Errors
     /// Why it cannot be used.

@@ -1,7 +1,8 @@
-//! What a record means: every field of it is understood, known to be harmless, reported, or a reason to refuse the record.
+//! The meaning of a record: every field of it is understood, known to be harmless, reported, or a
+//! reason to refuse the record.
 //!
-//! Forms are told by their fields, never by the file. Two forms in one record are refused unless one of them only repeats
-//! the other, as published data sets do.
+//! Forms are recognised by their fields, never by the file. Two forms in one record are refused
+//! unless one of them only repeats the other, as in some published data sets.
 
 mod fields;
 mod map;
@@ -16,7 +17,7 @@ use fields::Fields;
 pub(super) use fields::shortened;
 pub use map::FieldMap;
 
-/// How a record is written.
+/// The form of a record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Form {
@@ -24,7 +25,7 @@ pub enum Form {
     Messages,
     /// `conversations` of `from` and `value`.
     ShareGpt,
-    /// `data`: questions and answers by turns, as UltraChat was first published.
+    /// `data`: alternating questions and answers, as UltraChat was first published.
     UltraChat,
     /// `instruction` and `output`, perhaps with `input`, `system` and `history`.
     Alpaca,
@@ -39,7 +40,7 @@ pub enum Form {
 }
 
 impl Form {
-    /// As it is called in reports.
+    /// The name in reports.
     pub fn name(self) -> &'static str {
         match self {
             Self::Messages => "messages",
@@ -59,14 +60,14 @@ impl Form {
 pub(super) struct Understood {
     pub(super) example: Example,
     pub(super) form: Form,
-    /// Fields of which nothing is known, each once; those of a turn behind the name of their list.
+    /// Unknown fields, each once; those of a turn are prefixed with the name of their list.
     pub(super) unknown: Vec<String>,
 }
 
 /// Reads one record of JSON.
 ///
 /// # Errors
-/// Why it cannot be used, without a word of what it says.
+/// Why it cannot be used, without quoting its content.
 pub(super) fn understand(text: &str, map: &FieldMap) -> Result<Understood, String> {
     let json: Json = serde_json::from_str(text).map_err(|error| json_reason(&error))?;
     let Json::Object(entries) = json else {
@@ -103,7 +104,7 @@ fn read_form(fields: &mut Fields<'_>) -> Result<(Example, Form), String> {
     Err(fields.no_form())
 }
 
-/// What a value is, in words.
+/// The type of a value, in words.
 fn kind(value: &Json) -> &'static str {
     match value {
         Json::Null => "null",
@@ -115,8 +116,9 @@ fn kind(value: &Json) -> &'static str {
     }
 }
 
-/// serde_json says "at line 1 column 7"; its line is ours only by accident. What it quotes is somebody's data, which
-/// belongs into no log: a message of its own holds none, and of ours only those reach it that hold none either.
+/// Drops serde_json's "at line 1 column 7", whose line number means nothing here. Data must not
+/// reach a log: serde_json's syntax errors quote none, and this crate's own errors at most the
+/// shortened name of a key.
 fn json_reason(error: &serde_json::Error) -> String {
     let text = error.to_string();
     let text = &text[..text.rfind(" at line ").unwrap_or(text.len())];

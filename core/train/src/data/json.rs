@@ -1,4 +1,5 @@
-//! JSON values as chat templates see them: keys stay in the order of the file, because templates print them.
+//! JSON values for chat templates: keys stay in the order of the file, because templates print
+//! them.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,12 +10,12 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::form::shortened;
 
-/// Up to so many keys are compared one by one.
+/// Number of keys up to which duplicates are found by linear search.
 const FEW_KEYS: usize = 16;
-/// 2^53. Beyond it a float may be a whole number that did not fit 64 bits.
+/// 2^53. A float beyond it may stand for an integer that did not fit 64 bits.
 const LARGEST_FLOAT: f64 = 9_007_199_254_740_992.0;
 
-/// A JSON value. Unlike `serde_json::Value` it keeps the order of keys.
+/// A JSON value that, unlike `serde_json::Value`, keeps the order of keys.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Json {
     /// `null`.
@@ -23,13 +24,13 @@ pub enum Json {
     Bool(bool),
     /// A whole number.
     Integer(i128),
-    /// A number with a point or an exponent.
+    /// A number with a fraction or an exponent.
     Float(f64),
-    /// A text.
+    /// A string.
     Text(String),
     /// A list.
     List(Vec<Json>),
-    /// An object, whose keys are all different.
+    /// An object with distinct keys.
     Object(Vec<(String, Json)>),
 }
 
@@ -42,7 +43,7 @@ impl Json {
         }
     }
 
-    /// The text that this is.
+    /// The string; `None` if this is not one.
     pub fn as_text(&self) -> Option<&str> {
         match self {
             Self::Text(text) => Some(text),
@@ -50,7 +51,7 @@ impl Json {
         }
     }
 
-    /// Bytes of all its texts and keys, and a few for everything else.
+    /// Bytes of all its strings and keys, plus a few for everything else.
     pub fn bytes(&self) -> usize {
         match self {
             Self::Null | Self::Bool(_) | Self::Integer(_) | Self::Float(_) => 8,
@@ -118,7 +119,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
         Ok(Json::Integer(value.into()))
     }
 
-    /// serde_json reads a whole number beyond 64 bits as a float; templates would print it as one.
+    /// serde_json reads an integer beyond 64 bits as a float; templates would print it as one.
     fn visit_f64<E: Error>(self, value: f64) -> Result<Json, E> {
         if value.abs() > LARGEST_FLOAT {
             return Err(E::custom("a number beyond 2^53 that is not whole, or beyond 64 bits"));
@@ -144,7 +145,7 @@ impl<'de> Visitor<'de> for JsonVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut entries: A) -> Result<Json, A::Error> {
         let mut object: Vec<(String, Json)> = Vec::new();
-        // Only objects with many keys need a table.
+        // Only objects with many keys need a hash set.
         let mut known: HashSet<String> = HashSet::new();
         while let Some(key) = entries.next_key::<String>()? {
             let is_known = match object.len() {

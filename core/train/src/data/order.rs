@@ -2,7 +2,8 @@
 
 use crate::random::Stream;
 
-/// An endless order over `count` examples: each pass is a fresh shuffle, all from one seed.
+/// An endless order over `count` examples: each pass is a new shuffle, and all follow from one
+/// seed.
 pub struct Order {
     stream: Stream,
     pass: Vec<usize>,
@@ -10,13 +11,13 @@ pub struct Order {
 }
 
 impl Order {
-    /// The order that `seed` gives for `count` examples.
+    /// The order of `count` examples under `seed`.
     pub fn new(count: usize, seed: [u8; 32]) -> Self {
         let stream = Stream::new(seed, "example order");
         Self { stream, pass: (0..count).collect(), next: count }
     }
 
-    /// The next `size` examples; passes run on from one batch into the next.
+    /// The next `size` examples; a batch may extend over the end of a pass.
     pub fn take(&mut self, size: usize) -> Vec<usize> {
         let mut picked = Vec::with_capacity(size);
         while picked.len() < size && !self.pass.is_empty() {

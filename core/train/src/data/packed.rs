@@ -1,9 +1,10 @@
-//! Token sequences as they are kept: about two bytes a token instead of five, so that the tokens of a file need less
-//! memory than its text needs on the disk.
+//! Token sequences in memory: about two bytes per token instead of five, so that the tokens of a
+//! file need less memory than its text needs on disk.
 
 use crate::model::TokenSequence;
 
-/// A token sequence with its loss mask: for each token a number of variable length (LEB128), the id above the mask's bit.
+/// A token sequence with its loss mask: one variable-length number (LEB128) per token, with the
+/// mask in the lowest bit and the id above it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct PackedSequence {
     bytes: Box<[u8]>,
@@ -31,12 +32,12 @@ impl PackedSequence {
         self.tokens as usize
     }
 
-    /// Whether there is no token.
+    /// Whether there are no tokens.
     pub fn is_empty(&self) -> bool {
         self.tokens == 0
     }
 
-    /// The sequence.
+    /// Unpacks the sequence.
     pub fn unpack(&self) -> TokenSequence {
         let (mut ids, mut labels) =
             (Vec::with_capacity(self.len()), Vec::with_capacity(self.len()));

@@ -1,4 +1,4 @@
-//! How records become examples, and what is done with those that cannot.
+//! How records become examples, and what happens to those that cannot.
 
 use std::path::Path;
 
@@ -10,24 +10,24 @@ use super::records::{Batch, Record, each_batch};
 use super::report::{Place, Problem};
 use crate::{Result, TrainError};
 
-/// Problems that are named; all are counted.
+/// Number of problems that are listed individually; all are counted.
 pub(super) const NAMED: usize = 10;
 
-/// What a record that cannot be used does to the rest.
+/// How a record that cannot be used is treated.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum OnBadLine {
-    /// Nothing is used until it is mended.
+    /// The whole data set is refused until the record is fixed.
     #[default]
     Stop,
-    /// It is left out, counted and named.
+    /// The record is left out, counted and listed.
     Skip,
 }
 
 impl OnBadLine {
-    /// Reads the name of a choice.
+    /// Parses the name of a choice.
     ///
     /// # Errors
-    /// Any other name.
+    /// An unknown name.
     pub fn parse(name: &str) -> Result<Self> {
         match name {
             "stop" => Ok(Self::Stop),
@@ -40,9 +40,9 @@ impl OnBadLine {
 /// How the records of files are read.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Reading {
-    /// Names of columns.
+    /// Column names of data in a form of its own.
     pub map: FieldMap,
-    /// What is done with a record that cannot be used.
+    /// How a record that cannot be used is treated.
     pub on_bad_line: OnBadLine,
 }
 
@@ -71,7 +71,7 @@ impl Skipped {
 }
 
 impl Problem {
-    /// What an error says about a record; `None` if it is about something else.
+    /// The problem of a record that an error reports; `None` for other errors.
     pub(super) fn of(error: TrainError) -> Option<Self> {
         match error {
             TrainError::Data { path, line, unit, reason } => {
@@ -83,14 +83,14 @@ impl Problem {
 }
 
 impl Record {
-    /// Reads this record of the file at `path`.
+    /// Interprets this record of the file at `path`.
     pub(super) fn understand(&self, path: &Path, map: &FieldMap) -> Result<Understood> {
         let bytes = self.text.as_ref().map_err(|reason| self.error(path, reason))?;
         let text = std::str::from_utf8(bytes).map_err(|_| self.error(path, "not UTF-8 text"))?;
         understand(text, map).map_err(|reason| self.error(path, &reason))
     }
 
-    /// Names this record where an error names none.
+    /// Adds this record's number to an error that has none.
     pub(super) fn blame(&self, path: &Path, error: TrainError) -> TrainError {
         match error {
             named @ TrainError::Data { .. } => named,
@@ -100,7 +100,7 @@ impl Record {
 }
 
 impl Batch {
-    /// Does `work` for all records at once, in any order, and names the record in what fails.
+    /// Runs `work` for all records in parallel, and names the record in each error.
     pub(super) fn each<T: Send>(
         &self,
         path: &Path,
@@ -115,10 +115,11 @@ impl Batch {
     }
 }
 
-/// Reads the examples of a file: JSON Lines, a JSON array or Parquet, also packed with gzip.
+/// Reads the examples of a file: JSON Lines, a JSON array or Parquet; the first two may be
+/// compressed with gzip.
 ///
 /// # Errors
-/// The first record that cannot be used; a file without examples, or of a kind that is not read.
+/// The first record that cannot be used; a file without examples, or of an unsupported kind.
 pub fn read_examples(path: &Path, map: &FieldMap) -> Result<Vec<Example>> {
     let mut examples = Vec::new();
     each_batch(path, &mut |batch| {
@@ -130,11 +131,11 @@ pub fn read_examples(path: &Path, map: &FieldMap) -> Result<Vec<Example>> {
     Ok(examples)
 }
 
-/// Reads a file and keeps nothing of it.
+/// Reads a file without keeping its examples.
 ///
 /// # Errors
-/// The first record that is no example, unless such are left out; a file without examples, or of a kind that is not
-/// read.
+/// The first record that is not an example, unless such records are left out; a file without
+/// examples, or of an unsupported kind.
 pub fn check_examples(path: &Path, reading: &Reading) -> Result<()> {
     let (mut any, mut last) = (false, None);
     each_batch(path, &mut |batch| {

@@ -1,4 +1,5 @@
-//! Reading records a bounded piece at a time: neither a long file nor a record without an end fills the memory.
+//! Reads records a bounded piece at a time: neither a long file nor a record without an end fills
+//! the memory.
 
 mod array;
 mod lines;
@@ -11,21 +12,21 @@ use serde::Serialize;
 use super::source::{Position, Source};
 use crate::{Result, TrainError};
 
-/// Longest record, in bytes; a longer one is refused by its number. Of any text only the first tokens are trained on, so
-/// nothing that is an example comes near it.
+/// Maximum length of a record in bytes; a longer one is refused by its number. Only the first
+/// tokens of a text are trained on, so no useful example comes near it.
 pub const MAX_LINE_BYTES: usize = 16 << 20;
-/// Of a record that is too long, this much is passed over to find the next one.
+/// Bytes of an oversized record that are skipped to find the next one.
 const MAX_SKIPPED_BYTES: u64 = 4 << 30;
-/// Records of one batch, at most.
+/// Maximum number of records in a batch.
 const BATCH_RECORDS: usize = 512;
-/// Bytes after which a batch is full.
+/// Size in bytes at which a batch is full.
 const BATCH_BYTES: usize = 1 << 20;
 
-/// What the records of a file are, which is how they are numbered.
+/// The kind of records in a file, which determines how they are numbered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Unit {
-    /// Lines of text; empty ones count.
+    /// Lines of text; empty ones are counted.
     #[default]
     Line,
     /// Items of a JSON array.
@@ -35,7 +36,7 @@ pub enum Unit {
 }
 
 impl Unit {
-    /// Where record `number` of such a file stands, as it follows the file's name.
+    /// The position of record `number` in such a file, as appended to the file's name.
     pub(crate) fn at(self, number: usize) -> String {
         match self {
             _ if number == 0 => ":0".to_owned(),
@@ -46,12 +47,12 @@ impl Unit {
     }
 }
 
-/// One record as JSON text, or why there is none.
+/// One record as JSON text, or why it could not be read.
 pub(super) struct Record {
     /// Counted from 1.
     pub(super) number: usize,
     pub(super) text: std::result::Result<Vec<u8>, String>,
-    /// Nothing ends it, so it may be the half of a record that somebody is writing.
+    /// Whether its end is missing: it may be half of a record that is still being written.
     pub(super) is_open: bool,
 }
 
@@ -60,9 +61,9 @@ impl Record {
         Self { number, text, is_open: false }
     }
 
-    /// What is wrong with this record of the file at `path`.
+    /// The problem of this record of the file at `path`.
     pub(super) fn error(&self, path: &Path, reason: &str) -> TrainError {
-        // Half a line at the end of a file is most often one that is being written.
+        // Half a line at the end of a file is usually one that is still being written.
         let writing = "; it is the last line and has no line end: is it still being written?";
         TrainError::data(
             path,
@@ -72,27 +73,29 @@ impl Record {
     }
 }
 
-/// Hands out a file's records one by one.
+/// Reads a file's records one by one.
 trait Records {
-    /// The next one, `None` at the end.
+    /// The next record; `None` at the end.
     ///
     /// # Errors
-    /// If the file cannot be read any further.
+    /// If the rest of the file cannot be read.
     fn next(&mut self, path: &Path) -> Result<Option<Record>>;
 }
 
-/// Some records of a file in their order.
+/// Consecutive records of a file.
 pub(super) struct Batch {
     pub(super) unit: Unit,
     pub(super) records: Vec<Record>,
-    /// Bytes of the file that were read so far.
+    /// Bytes of the file read so far.
     pub(super) read: u64,
 }
 
-/// Hands out the records of a file, in order, in batches of bounded size. Lines that are empty are left out.
+/// Passes the records of a file to `on_batch`, in order, in batches of bounded size. Empty lines
+/// are left out.
 ///
 /// # Errors
-/// If the file cannot be read to its end, is of a kind that is not read, or has no record; and what `on_batch` returns.
+/// If the file cannot be read to its end, is of an unsupported kind, or has no record; errors of
+/// `on_batch`.
 pub(super) fn each_batch(path: &Path, on_batch: &mut dyn FnMut(Batch) -> Result<()>) -> Result<()> {
     let position = Position::default();
     let (unit, mut records): (Unit, Box<dyn Records>) = match Source::open(path, &position)? {
@@ -109,7 +112,7 @@ pub(super) fn each_batch(path: &Path, on_batch: &mut dyn FnMut(Batch) -> Result<
         match records.next(path) {
             Ok(Some(record)) => {
                 any = true;
-                // What is wrong with an endless record is said before its end is looked for.
+                // An oversized record is reported before its end is searched for.
                 let bytes = record.text.as_ref().map_or(usize::MAX, Vec::len);
                 batch_bytes = bytes.saturating_add(batch_bytes);
                 batch.push(record);

@@ -1,18 +1,18 @@
-//! Which examples say the same: 24 bytes for each example, sorted where they lie.
+//! Finds repeated examples, with 24 bytes per example, sorted in place.
 
 use rayon::prelude::*;
 
 use super::reading::NAMED;
 use super::report::{Place, Repeat};
 
-/// One example that can be used. There may be many millions.
+/// A usable example. There may be many millions.
 #[derive(Clone, Copy)]
 pub(super) struct Kept {
-    /// Digest of all that it says, and of what it asks.
+    /// Digest of its whole content, and of its question.
     pub(super) example: u64,
     pub(super) question: u64,
     pub(super) number: u32,
-    /// Twice the index of its file, and one more if it is held out.
+    /// Twice the index of its file, plus one if it is held out.
     file: u32,
 }
 
@@ -27,33 +27,33 @@ impl Kept {
         self.file & 1 == 1
     }
 
-    /// In the order of reading, those to train on before all that are held out.
+    /// Sort key: the order of reading, training examples before all held-out ones.
     fn place(&self) -> (bool, u32, u32) {
         (self.is_held_out(), self.file, self.number)
     }
 }
 
-/// Four bytes are enough for what is counted here.
+/// Counts are stored in four bytes and saturate.
 fn short(count: usize) -> u32 {
     u32::try_from(count).unwrap_or(u32::MAX)
 }
 
-/// What repeats what.
+/// The repetitions that were found.
 #[derive(Default)]
 pub(super) struct Repeats {
-    /// Examples to train on that stand there before.
+    /// Training examples that repeat an earlier one.
     pub(super) duplicates: usize,
-    /// Held-out examples that are trained on.
+    /// Held-out examples that also occur among the training examples.
     pub(super) leaked: usize,
-    /// Held-out examples whose question alone is trained on.
+    /// Held-out examples of which only the question occurs among the training examples.
     pub(super) leaked_questions: usize,
-    /// The first pairs of both kinds.
+    /// The first pairs of each kind.
     duplicates_first: Vec<[Kept; 2]>,
     leaked_first: Vec<[Kept; 2]>,
 }
 
 impl Repeats {
-    /// Sorts `kept` on the way.
+    /// Finds all repetitions; `kept` is sorted in the process.
     pub(super) fn find(kept: &mut [Kept]) -> Self {
         let mut repeats = Self::default();
         kept.par_sort_unstable_by_key(|kept| (kept.example, kept.place()));
@@ -66,7 +66,8 @@ impl Repeats {
                 if other.is_held_out() {
                     repeats.leaked += 1;
                     note(&mut repeats.leaked_first, [*first, *other]);
-                    // It is found once: no example to train on has this question.
+                    // So that it is not found again by its question: no training example has this
+                    // one.
                     other.question = !first.question;
                 } else {
                     repeats.duplicates += 1;
@@ -88,18 +89,18 @@ impl Repeats {
         repeats
     }
 
-    /// The first examples that stand there before.
+    /// The first training examples that repeat an earlier one.
     pub(super) fn duplicates_first(&self, place: impl Fn(usize, u32) -> Place) -> Vec<Repeat> {
         named(&self.duplicates_first, place)
     }
 
-    /// The first held-out examples that are trained on, or whose question is.
+    /// The first held-out examples that, or whose question, occur among the training examples.
     pub(super) fn leaked_first(&self, place: impl Fn(usize, u32) -> Place) -> Vec<Repeat> {
         named(&self.leaked_first, place)
     }
 }
 
-/// Keeps the first pairs, by where the later of the two stands.
+/// Keeps the first pairs, in the order of the later example of each.
 fn note(first: &mut Vec<[Kept; 2]>, pair: [Kept; 2]) {
     let at = first.partition_point(|other| other[1].place() < pair[1].place());
     if at < NAMED {

@@ -1,4 +1,4 @@
-//! What `data check` says about data before anything is trained on it.
+//! The report of `data check` about data before anything is trained on it.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -9,84 +9,87 @@ use super::form::Form;
 use super::records::Unit;
 use crate::text::Segment;
 
-/// Counts, lengths, repetitions, what cannot be used, and one example as the model will see it.
+/// Counts, lengths, repetitions, unusable records, and one example as the model will see it.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct DataReport {
-    /// The files, in the order in which they were named.
+    /// The files, in the order in which they were given.
     pub files: Vec<FileSummary>,
     /// Name of the template.
     pub template: String,
-    /// Longest sequence in tokens.
+    /// Maximum length of a sequence in tokens.
     pub max_length: usize,
-    /// Examples to train on.
+    /// Number of training examples.
     pub train: usize,
-    /// Examples kept for evaluation.
+    /// Number of held-out examples.
     pub held_out: usize,
-    /// Examples that lose their end to `max_length`.
+    /// Number of examples truncated to `max_length`.
     pub truncated: usize,
     /// The first of them.
     pub truncated_first: Option<Place>,
-    /// Examples left out because nothing of their answer is left.
+    /// Number of examples left out because truncation removed their whole answer.
     pub dropped: usize,
     /// The first of them.
     pub dropped_first: Option<Place>,
-    /// Lengths of all kept sequences, in tokens, after the cut.
+    /// Lengths of all kept sequences in tokens, after truncation.
     pub tokens: LengthSummary,
-    /// The same before the cut.
+    /// The same before truncation.
     pub uncut_tokens: LengthSummary,
     /// Tokens that carry a loss, per sequence.
     pub response_tokens: LengthSummary,
-    /// Lengths before the cut, in bins of equal width.
+    /// Histogram of the lengths before truncation, in bins of equal width.
     pub histogram: Histogram,
-    /// Examples that stand in the training files more than once.
+    /// Number of training examples that repeat an earlier one.
     pub duplicates: usize,
     /// The first of them.
     pub duplicates_first: Vec<Repeat>,
-    /// Held-out examples that are training examples too: their loss says nothing about new data.
+    /// Number of held-out examples that are training examples too: their loss does not measure
+    /// generalisation.
     pub leaked: usize,
-    /// Held-out examples whose question, apart from case and spaces, is asked in a training example, too.
+    /// Number of held-out examples whose question also occurs in a training example, apart from
+    /// case and whitespace.
     pub leaked_questions: usize,
-    /// The first of both.
+    /// The first of both kinds.
     pub leaked_first: Vec<Repeat>,
-    /// Fields of which nothing is known, with the number of examples that have them: they are not looked at.
+    /// Unknown fields, with the number of examples that have them; they are ignored.
     pub unknown: BTreeMap<String, usize>,
-    /// Examples with unknown fields whose names did not fit there.
+    /// Number of examples with further unknown fields, beyond those listed by name.
     pub unknown_more: usize,
     /// Whether records that cannot be used are left out, as `data.on_bad_line` says.
     pub skips: bool,
-    /// Records that cannot be used.
+    /// Number of records that cannot be used.
     pub problem_count: usize,
     /// The first of them.
     pub problems: Vec<Problem>,
-    /// The first training example as the model sees it. It is somebody's data: shown only to who asks for it.
+    /// The first training example as the model sees it. It contains private data: show it only on
+    /// request.
     pub rendered: Option<Rendered>,
 }
 
-/// One file.
+/// Summary of one file.
 #[derive(Clone, Debug, Serialize)]
 pub struct FileSummary {
-    /// Where.
+    /// Path of the file.
     pub path: PathBuf,
-    /// Never trained on.
+    /// Whether it is held out from training.
     pub held_out: bool,
-    /// What its records are.
+    /// Whether its records are lines, items or rows.
     pub unit: Unit,
-    /// Records that were understood, by form.
+    /// Number of records that were understood, by form.
     pub forms: BTreeMap<Form, usize>,
-    /// Records that cannot be used.
+    /// Number of records that cannot be used.
     pub bad: usize,
     /// Whether it could not be read to its end.
     pub is_cut: bool,
 }
 
-/// A record of a file.
+/// Position of a record in a file.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Place {
     /// The file.
     pub path: PathBuf,
     /// Its line, item or row, counted from 1; 0 when the whole file is meant.
     pub line: usize,
-    /// Which of them is counted.
+    /// Whether lines, items or rows are counted.
     pub unit: Unit,
 }
 
@@ -96,19 +99,19 @@ impl std::fmt::Display for Place {
     }
 }
 
-/// Two records that say the same.
+/// Two records with the same content or question.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Repeat {
-    /// The earlier one, or the one to train on.
+    /// The earlier one, or the training example.
     pub first: Place,
-    /// The later one, or the held-out one.
+    /// The later one, or the held-out example.
     pub again: Place,
 }
 
 /// A record that cannot be used.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Problem {
-    /// Which.
+    /// Its position.
     pub place: Place,
     /// What is wrong with it.
     pub reason: String,
@@ -117,36 +120,37 @@ pub struct Problem {
 /// An example as the model sees it.
 #[derive(Clone, Debug, Serialize)]
 pub struct Rendered {
-    /// Where it stands.
+    /// Its position.
     pub place: Place,
-    /// Its whole text in pieces, with what carries a loss.
+    /// Its whole text in pieces, each with whether it carries a loss.
     pub segments: Vec<Segment>,
-    /// The text of its tokens after the cut, in runs, each with whether it carries a loss.
+    /// The text of its tokens after truncation, in pieces, each with whether it carries a loss.
     pub runs: Vec<(String, bool)>,
-    /// Its tokens after the cut, each with whether it carries a loss.
+    /// Its tokens after truncation, each with whether it carries a loss.
     pub tokens: Vec<(String, bool)>,
 }
 
 /// Summary of a list of lengths.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct LengthSummary {
-    /// Sum of all.
+    /// Sum.
     pub total: usize,
     /// Smallest.
     pub min: usize,
-    /// Half are at most this.
+    /// Median.
     pub median: usize,
-    /// 90 in 100 are at most this.
+    /// 90th percentile.
     pub p90: usize,
-    /// 95 in 100 are at most this.
+    /// 95th percentile.
     pub p95: usize,
-    /// 99 in 100 are at most this.
+    /// 99th percentile.
     pub p99: usize,
     /// Largest.
     pub max: usize,
 }
 
-/// How often each length occurs: its memory goes with the number of different lengths, not of examples.
+/// How often each length occurs. Memory is proportional to the number of distinct lengths, not of
+/// examples.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lengths(BTreeMap<usize, usize>);
 
@@ -180,24 +184,24 @@ impl LengthSummary {
     }
 }
 
-/// How many lengths lie in each of at most [`BINS`](Self::BINS) bins of equal width, from 1 up.
+/// Number of lengths in each of at most [`BINS`](Self::BINS) bins of equal width, starting at 1.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Histogram {
-    /// Lengths in one bin: bin i holds i * width + 1 to (i + 1) * width.
+    /// Width of a bin: bin i holds lengths i * width + 1 to (i + 1) * width.
     pub width: usize,
-    /// Sequences in each bin.
+    /// Number of sequences in each bin.
     pub counts: Vec<usize>,
 }
 
 impl Histogram {
-    /// Most bins.
+    /// Maximum number of bins.
     pub const BINS: usize = 10;
 
     pub(super) fn new(lengths: &Lengths) -> Self {
         let Some(max) = lengths.0.keys().next_back().copied() else {
             return Self::default();
         };
-        // The narrowest width of 1, 2 or 5 times a power of ten that needs no more bins.
+        // The narrowest width that is 1, 2 or 5 times a power of ten and needs no more bins.
         let mut widths = (0u32..).flat_map(|e| [1, 2, 5].map(|m| m * 10usize.saturating_pow(e)));
         let width = widths.find(|width| max.div_ceil(*width) <= Self::BINS).unwrap_or(max);
         let mut counts = vec![0; max.div_ceil(width).max(1)];

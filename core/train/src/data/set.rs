@@ -11,19 +11,19 @@ use super::tokenized::TokenizedExample;
 use crate::text::{Template, TextTokenizer, Tokenized};
 use crate::{Result, TrainError};
 
-/// How data is turned into sequences.
+/// How data is turned into token sequences.
 #[derive(Clone, Debug, PartialEq)]
 pub struct DataSettings {
     /// Template that renders each example.
     pub template: Template,
-    /// Longest sequence in tokens; longer ones lose their end.
+    /// Maximum length of a sequence in tokens; longer ones are truncated at the end.
     pub max_length: usize,
-    /// Fraction of the examples, in [0, 1), that is kept for evaluation.
+    /// Fraction of the examples, in [0, 1), that is held out for evaluation.
     pub held_out: f64,
     /// How records are read.
     pub reading: Reading,
-    /// Whether examples to train on keep their text beside their tokens, for those who hand it on. Without it they are
-    /// empty ones; held-out examples always have theirs.
+    /// Whether training examples keep their text with their tokens, for callers that pass it on.
+    /// Otherwise the text is empty; held-out examples always keep theirs.
     pub keeps_text: bool,
 }
 
@@ -39,46 +39,47 @@ impl Default for DataSettings {
     }
 }
 
-/// Stands for all examples whose text is not kept.
+/// Shared by all examples whose text is not kept.
 static NO_TEXT: LazyLock<Arc<Example>> =
     LazyLock::new(|| Arc::new(Example::instruction("", "", "")));
 
-/// Text that is kept of an example, in bytes, and for each token of the longest sequence. Far more than is trained on:
-/// only what nobody will look at is forgotten.
+/// Bytes of text kept of an example, as a fixed amount and for each token of the longest sequence.
+/// This is far more than is trained on: only text that is never used is dropped.
 const KEPT_BYTES: usize = 64 << 10;
 const KEPT_BYTES_PER_TOKEN: usize = 256;
 
-/// Tokenised examples, split into training and held-out ones. Nothing of it leaves home.
+/// Tokenised examples, split into training and held-out ones. None of them leaves this member.
 #[derive(Clone, Debug, Default)]
 pub struct DataSet {
     /// Examples to train on.
     pub train: Vec<TokenizedExample>,
     /// Examples to evaluate on.
     pub held_out: Vec<TokenizedExample>,
-    /// Examples that lost their end to `max_length`.
+    /// Number of examples truncated to `max_length`.
     pub truncated: usize,
-    /// Examples left out because truncation took their whole answer.
+    /// Number of examples left out because truncation removed their whole answer.
     pub dropped: usize,
-    /// Records left out because they cannot be used, where the settings say so.
+    /// Records left out because they cannot be used, if the settings allow that.
     pub skipped: Skipped,
-    /// What every line says, the dropped ones' too, by digest: to tell what has changed.
+    /// Digests of the content of all lines, dropped ones included: used to detect changes.
     lines: Vec<u128>,
 }
 
-/// In what two data sets differ.
+/// The difference between two data sets.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Changes {
-    /// Lines that only the newer one has.
+    /// Number of lines that only the newer one has.
     pub more: usize,
-    /// Lines that only the older one has.
+    /// Number of lines that only the older one has.
     pub fewer: usize,
 }
 
 impl DataSet {
-    /// Reads and tokenises files. Memory goes with what is kept, not with the longest line.
+    /// Reads and tokenises files. Memory is proportional to what is kept, not to the longest line.
     ///
     /// # Errors
-    /// A record that cannot be used, unless such are left out; files of which no example to train on is left.
+    /// A record that cannot be used, unless such records are left out; files without any training
+    /// example left.
     pub fn load(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
@@ -108,10 +109,11 @@ impl DataSet {
         Err(TrainError::data(path, 0, reason))
     }
 
-    /// Reads and tokenises files that are never trained on: all of them are held out.
+    /// Reads and tokenises files that are never trained on: all of their examples are held out.
     ///
     /// # Errors
-    /// A record that cannot be used, unless such are left out; files of which no example is left.
+    /// A record that cannot be used, unless such records are left out; files without any example
+    /// left.
     pub fn load_held_out(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
@@ -131,7 +133,7 @@ impl DataSet {
         Ok(set)
     }
 
-    /// Adds the held-out examples of `other`, which are not trained on.
+    /// Adds the held-out examples of `other`; its training examples are dropped.
     #[must_use]
     pub fn with_held_out(mut self, other: Self) -> Self {
         self.held_out.extend(other.held_out);
@@ -141,7 +143,8 @@ impl DataSet {
         self
     }
 
-    /// How the lines of this data set differ from those of an `older` one, each as often as it is there.
+    /// How the lines of this data set differ from those of an `older` one, counted with
+    /// multiplicity.
     pub fn changes(&self, older: &Self) -> Changes {
         let (mut new, mut old) = (self.lines.iter().peekable(), older.lines.iter().peekable());
         let mut changes = Changes::default();
@@ -220,7 +223,8 @@ impl DataSet {
 
 /// One example on its way into a data set.
 struct Ready {
-    /// What is left of it, in as many sequences as the template needs. All are on one side.
+    /// The sequences of the example, as many as the template needs. All are on the same side of the
+    /// split.
     parts: Vec<TokenizedExample>,
     is_cut: bool,
     held_out: bool,
@@ -250,7 +254,7 @@ impl Ready {
     }
 }
 
-/// Half of a digest: enough to tell one's own lines apart.
+/// Half of a digest: enough to tell the lines of one member apart.
 pub(super) fn short_digest(digest: &[u8; 32]) -> u128 {
     let mut half = [0; 16];
     half.copy_from_slice(&digest[..16]);
@@ -258,7 +262,7 @@ pub(super) fn short_digest(digest: &[u8; 32]) -> u128 {
 }
 
 impl DataSettings {
-    /// Fails on the first setting that cannot work.
+    /// Fails on the first invalid setting.
     pub(super) fn check(&self) -> Result<()> {
         if !(0.0..1.0).contains(&self.held_out) {
             return Err(TrainError::setting("held_out", "must be at least 0 and below 1"));
@@ -269,7 +273,8 @@ impl DataSettings {
         Ok(())
     }
 
-    /// Tokens and loss masks of an example, cut to `max_length`, in as many sequences as its template needs.
+    /// Tokens and loss masks of an example, truncated to `max_length`, in as many sequences as the
+    /// template needs.
     pub(super) fn tokenize(
         &self,
         example: &Example,
@@ -278,7 +283,7 @@ impl DataSettings {
         self.template.tokenize(example, tokenizer, self.max_length)
     }
 
-    /// How many tokens the longest sequence of an example that is cut had before.
+    /// Length in tokens of the longest sequence of a truncated example before truncation.
     pub(super) fn full_length(
         &self,
         example: &Example,
@@ -292,8 +297,8 @@ impl DataSettings {
     }
 }
 
-/// Decides by the example's content alone, so that an example stays on its side whatever else is in
-/// the file.
+/// Decides by the example's content alone, so that an example stays on its side of the split
+/// whatever else is in the file.
 pub fn is_held_out(example: &Example, fraction: f64) -> bool {
     let digest = example.digest();
     let mut word = [0; 8];

@@ -1,4 +1,5 @@
-//! What kind of file this is, by its first bytes: names mislead, and what is not read is refused by its own name.
+//! Detects what kind of file this is by its first bytes, because names mislead. Unsupported kinds
+//! are refused by their name.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -10,12 +11,13 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::{Result, TrainError};
 
-/// Of a file this much is looked at to tell what it is: as far as the mark of a tar archive.
+/// Bytes that are examined to detect the kind of a file: as far as the magic number of a tar
+/// archive.
 const HEAD_BYTES: usize = 512;
 const BUFFER_BYTES: usize = 1 << 16;
 const BOM: &[u8] = b"\xef\xbb\xbf";
 
-/// A file that can be read, by what it holds.
+/// A readable file, by its content.
 pub(super) enum Source {
     /// One JSON object on each line.
     Lines(Input),
@@ -25,10 +27,10 @@ pub(super) enum Source {
     Parquet(File),
 }
 
-/// Text, with its beginning put back and without a byte order mark; unpacked, if it was packed.
+/// Text from its first byte, without a byte order mark; decompressed if it was compressed.
 pub(super) type Input = BufReader<Box<dyn Read>>;
 
-/// How many bytes of the file itself have been read, whatever they unpack to.
+/// Bytes of the file itself that have been read, before decompression.
 #[derive(Clone, Default)]
 pub(super) struct Position(Arc<AtomicU64>);
 
@@ -37,17 +39,18 @@ impl Position {
         self.0.load(Ordering::Relaxed)
     }
 
-    /// For files that are not read from front to back.
+    /// For files that are not read sequentially.
     pub(super) fn set(&self, bytes: u64) {
         self.0.store(bytes, Ordering::Relaxed);
     }
 }
 
 impl Source {
-    /// Opens a file and tells what it is; `position` follows the reading.
+    /// Opens a file and detects its kind; `position` follows the reading.
     ///
     /// # Errors
-    /// If it cannot be read or is of a kind that is known and not read, by the kind's name and with what to do.
+    /// If the file cannot be read, or is of a kind that is recognised but not supported: by the
+    /// kind's name, with advice.
     pub(super) fn open(path: &Path, position: &Position) -> Result<Self> {
         let mut file = File::open(path).map_err(TrainError::io(path))?;
         let head = read_head(&mut file).map_err(TrainError::io(path))?;
@@ -82,7 +85,8 @@ impl Source {
     }
 }
 
-/// What a failed read of the unpacked text means: damage of the packed data belongs to the file's content.
+/// What a failed read of the decompressed text means: damage to the compressed data is a problem of
+/// the file's content.
 pub(super) fn read_error(path: &Path, number: usize, error: io::Error) -> TrainError {
     match error.kind() {
         io::ErrorKind::InvalidData => TrainError::data(path, number, error.to_string()),
@@ -96,7 +100,7 @@ fn read_head(input: &mut impl Read) -> io::Result<Vec<u8>> {
     Ok(head)
 }
 
-/// First bytes of kinds of files that are not read, what they are, and what to do.
+/// The first bytes of unsupported kinds of files, what they are, and advice.
 const FOREIGN: &[(&[u8], &str)] = &[
     (b"\x28\xb5\x2f\xfd", "zstd data, which are not read: unpack the file with `zstd -d`"),
     (b"BZh", "bzip2 data, which are not read: unpack the file with `bunzip2`"),
@@ -121,7 +125,7 @@ const ARROW: &str = "an Arrow file (a cache of `datasets`), which is not read: \
 const UTF_16: &str = "UTF-16 or UTF-32 text: save it as UTF-8";
 const TAR_MARK: usize = 257;
 
-/// Names what is certainly none of the kinds that are read.
+/// Describes data that are certainly none of the supported kinds.
 fn foreign(head: &[u8], path: &Path) -> Option<String> {
     let known = FOREIGN.iter().find(|(mark, _)| head.starts_with(mark));
     if let Some((_, what)) = known {
@@ -151,7 +155,7 @@ fn foreign(head: &[u8], path: &Path) -> Option<String> {
     None
 }
 
-/// Follows how far a file has been read.
+/// Tracks how far a file has been read.
 struct Counted<R> {
     inner: R,
     position: Position,
@@ -165,7 +169,7 @@ impl<R: Read> Read for Counted<R> {
     }
 }
 
-/// All members of a gzip file, one after the other; what is wrong with them in words.
+/// Reads all members of a gzip file in sequence, and describes errors in words.
 struct Gzip<R>(MultiGzDecoder<R>);
 
 impl<R: BufRead> Read for Gzip<R> {

@@ -1,4 +1,4 @@
-//! Examples with their tokens, as they are kept.
+//! Examples with their tokens, as kept in memory.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -12,14 +12,14 @@ use crate::model::TokenSequence;
 pub struct TokenizedExample {
     /// The whole example; its parts share it.
     pub example: Arc<Example>,
-    /// Turns of it that this shows.
+    /// Number of its turns that this sequence contains.
     pub turns: usize,
-    /// Its tokens and loss mask.
+    /// Its tokens and loss mask, packed.
     pub packed: PackedSequence,
 }
 
 impl TokenizedExample {
-    /// An example that is one sequence.
+    /// An example that consists of one sequence.
     pub fn whole(example: Example, sequence: &TokenSequence) -> Self {
         let turns = example.turns().len();
         Self { example: Arc::new(example), turns, packed: PackedSequence::new(sequence) }
@@ -30,7 +30,7 @@ impl TokenizedExample {
         self.packed.unpack()
     }
 
-    /// The example as far as this shows it: it ends with the answer that is learned.
+    /// The example as far as this sequence contains it: it ends with the answer that is learned.
     pub fn shown(&self) -> Cow<'_, Example> {
         match &*self.example {
             Example::Chat(chat) if chat.turns.len() > self.turns => {

@@ -8,25 +8,26 @@ use super::layout::Factor;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Algorithm {
-    /// B in even applied rounds, A in odd ones. The factor that is not trained is common, so the
-    /// average of the updates is exactly the average of the products.
+    /// B in even applied rounds, A in odd ones. The factor that is not trained is the same at all
+    /// members, so the average of the updates is exactly the average of the products.
     #[default]
     RoLora,
     /// B only; A stays as expanded from the public seed. Exact.
     Ffa,
-    /// Both at once, as in the FedShield-LLM paper. Inexact: the average of A and the average of B do
-    /// not make the average of BA. Kept for comparison.
+    /// Both factors at once, as in the FedShield-LLM paper. Inexact: the average of A times the
+    /// average of B is not the average of BA. Kept for comparison.
     FedIt,
-    /// The matrix R between two fixed factors, B R A: rank x rank values instead of rank x width. Exact.
+    /// The matrix R between two fixed factors, B R A: rank x rank values instead of rank x width.
+    /// Exact.
     #[serde(rename = "fed-sb")]
     FedSb,
 }
 
 impl Algorithm {
-    /// All of them.
+    /// All algorithms.
     pub const ALL: [Self; 4] = [Self::RoLora, Self::Ffa, Self::FedIt, Self::FedSb];
 
-    /// The factors trained after `applied` rounds, in the order of the flat vector.
+    /// The factors trained after `applied` rounds, in their order in the flat vector.
     pub fn factors(self, applied: u64) -> &'static [Factor] {
         match self {
             Self::RoLora if applied.is_multiple_of(2) => &[Factor::B],
@@ -37,8 +38,8 @@ impl Algorithm {
         }
     }
 
-    /// Whether the factors of the round after `applied` applied ones have never been sent before. Such a round sends every
-    /// coordinate, because nothing is known yet about which ones matter.
+    /// Whether the factors of the round after `applied` applied ones have never been sent before.
+    /// Such a round sends every coordinate, because no coordinate has an importance score yet.
     pub fn is_first(self, applied: u64) -> bool {
         match self {
             Self::RoLora => applied < 2,

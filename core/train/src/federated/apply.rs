@@ -1,13 +1,14 @@
-//! apply: the opened sum becomes the next common adapter, the same bits at every member.
+//! apply: computes the next global adapter from the opened sum, with the same bits at every member.
 //!
-//! Plain f64 arithmetic, one coordinate after the other, no fused or parallel reductions.
+//! Plain f64 arithmetic, one coordinate after the other, without fused operations or parallel
+//! reductions.
 
 use super::global::GlobalAdapter;
 use super::mask::Mask;
 use super::settings::FederatedSettings;
 use crate::{Result, TrainError};
 
-/// The sum of a round's updates, as quantised, and what turns it into their mean.
+/// The sum of a round's quantised updates, and what is needed to turn it into their mean.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateSum<'a> {
     /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
@@ -20,25 +21,25 @@ pub struct UpdateSum<'a> {
     pub contributors: u64,
 }
 
-/// Why an opened sum is not applied. Every member comes to the same verdict.
+/// Why an opened sum is not applied. Every member reaches the same verdict.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum Rejection {
-    /// A coordinate lies outside what clipped updates can add up to.
+    /// A coordinate is outside the range of a sum of clipped updates.
     #[error("coordinate {position} of the mask opened to {value}, beyond ±{limit}")]
     Coordinate {
         /// Position in the mask's order.
         position: usize,
-        /// As opened.
+        /// The opened value.
         value: i64,
-        /// scale * weight_sum * clip, plus one for each contributor's rounding.
+        /// The bound: scale * weight_sum * clip, plus one for each contributor's rounding.
         limit: i64,
     },
-    /// The number of opened values is not the mask's.
+    /// The number of opened values differs from the mask's length.
     #[error("{opened} values opened, the mask has {masked}")]
     Length {
-        /// Values opened.
+        /// Number of opened values.
         opened: usize,
-        /// Coordinates of the mask.
+        /// Number of coordinates in the mask.
         masked: usize,
     },
     /// The new adapter would hold a value that is not finite.
@@ -74,11 +75,12 @@ impl UpdateSum<'_> {
 }
 
 impl GlobalAdapter {
-    /// The adapter after this round: values, scores and server state move at the mask's coordinates,
-    /// and `applied` counts one more. `self` is left as it is, so a failure leaves nothing half done.
+    /// The adapter after this round: values, scores and server state change at the mask's
+    /// coordinates, and `applied` increases by one. `self` is unchanged, so an error leaves no
+    /// partial result.
     ///
-    /// Scores: |mean| at a factor's first round, then S = decay * S + (1 - decay) * |mean| where a
-    /// coordinate was sent. Where it was not, nothing was observed and S stays.
+    /// Scores: |mean| in a factor's first round, then S = decay * S + (1 - decay) * |mean| where a
+    /// coordinate was sent. Where it was not, S is unchanged.
     pub fn apply(
         &self,
         settings: &FederatedSettings,

@@ -1,7 +1,8 @@
-//! Canonical bytes of the common adapter, its digest, and its file.
+//! Canonical bytes of the global adapter, its digest, and its file.
 //!
-//! `FSADAPT1`, layout (see [`AdapterLayout`]), algorithm u8, t u64, number of server vectors u8, then for
-//! factor A, factor B and with `fed-sb` factor R: values, scores, server vectors, each as little-endian f32 bits.
+//! `FSADAPT1`, layout (see [`AdapterLayout`]), algorithm u8, applied rounds u64, number of server
+//! vectors u8; then for factor A, factor B and, with `fed-sb`, factor R: values, scores, server
+//! vectors, all as little-endian f32 bits.
 
 use std::path::Path;
 
@@ -14,7 +15,7 @@ use crate::{Result, TrainError};
 const MAGIC: &[u8; 8] = b"FSADAPT1";
 
 impl GlobalAdapter {
-    /// The canonical bytes. Two members agree exactly when these are equal.
+    /// The canonical bytes. Two adapters are equal exactly when these are.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = MAGIC.to_vec();
         self.layout.encode(&mut bytes);
@@ -30,13 +31,13 @@ impl GlobalAdapter {
         bytes
     }
 
-    /// BLAKE3 of the canonical bytes: the adapter digest of protocol and ledger.
+    /// BLAKE3 of the canonical bytes: the adapter digest in protocol messages and the ledger.
     pub fn digest(&self) -> [u8; 32] {
         blake3::derive_key("fedshield-train v1 adapter", &self.to_bytes())
     }
 
-    /// Reads canonical bytes. They may come from another member: every length is checked against what
-    /// is there before anything is allocated, and every value must be finite.
+    /// Parses canonical bytes. They may come from another member: every length is checked against
+    /// the bytes present before anything is allocated, and every value must be finite.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { rest: bytes, what: "adapter" };
         if reader.take(MAGIC.len())? != MAGIC {
@@ -117,7 +118,7 @@ pub(crate) fn put_floats(bytes: &mut Vec<u8>, values: &[f32]) {
     }
 }
 
-/// Takes bytes apart without ever reading past their end.
+/// A reader that never goes past the end of the bytes.
 pub(crate) struct Reader<'a> {
     pub(crate) rest: &'a [u8],
     pub(crate) what: &'static str,

@@ -1,4 +1,4 @@
-//! The common adapter: what every member holds, bit for bit.
+//! The global adapter, which is the same at every member, bit for bit.
 
 use std::borrow::Cow;
 
@@ -12,7 +12,7 @@ use super::settings::FederatedSettings;
 use crate::random::Stream;
 use crate::{Result, TrainError};
 
-/// State kept for one factor, all vectors of the factor's length.
+/// State of one factor; all vectors have the factor's length.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct FactorState {
     /// The adapter's values g.
@@ -34,7 +34,7 @@ impl FactorState {
     }
 }
 
-/// The global adapter after `applied` rounds, with everything the next round is computed from.
+/// The global adapter after `applied` rounds, with all state from which the next round is computed.
 #[derive(Clone, Debug, PartialEq)]
 pub struct GlobalAdapter {
     pub(crate) layout: AdapterLayout,
@@ -42,13 +42,14 @@ pub struct GlobalAdapter {
     pub(crate) applied: u64,
     pub(crate) a: FactorState,
     pub(crate) b: FactorState,
-    /// Empty but with `fed-sb`.
+    /// State of factor R; empty except with `fed-sb`.
     pub(crate) r: FactorState,
 }
 
 impl GlobalAdapter {
-    /// The adapter before the first round: A uniform in ±1/sqrt(inputs), which is PEFT's kaiming-uniform
-    /// with a = sqrt(5), expanded from `seed` (the federation id); B zero. With `fed-sb`, B is random too and R zero.
+    /// The adapter before the first round: A uniform in ±1/sqrt(inputs), which is PEFT's
+    /// kaiming-uniform with a = sqrt(5), expanded from `seed` (the federation id); B zero. With
+    /// `fed-sb`, B is random too and R zero.
     pub fn new(layout: AdapterLayout, settings: &FederatedSettings, seed: [u8; 32]) -> Self {
         let mut stream = Stream::new(seed, "first factor a");
         let mut a = Vec::with_capacity(layout.len(Factor::A));
@@ -65,8 +66,8 @@ impl GlobalAdapter {
         Self::from_values(layout, settings, a, b)
     }
 
-    /// An adapter that continues from existing factors, for example an imported one. With `fed-sb`, R is the identity,
-    /// so that the adapter means what it did.
+    /// An adapter that continues from existing factors, for example imported ones. With `fed-sb`, R
+    /// is the identity, so that the product is unchanged.
     pub(crate) fn from_values(
         layout: AdapterLayout,
         settings: &FederatedSettings,
@@ -95,7 +96,7 @@ impl GlobalAdapter {
         }
     }
 
-    /// Modules and their order.
+    /// The modules and their order.
     pub fn layout(&self) -> &AdapterLayout {
         &self.layout
     }
@@ -110,12 +111,12 @@ impl GlobalAdapter {
         self.algorithm
     }
 
-    /// The values of a factor, in the order of the layout. R has none but with `fed-sb`.
+    /// The values of a factor, in the order of the layout. R is empty except with `fed-sb`.
     pub fn values(&self, factor: Factor) -> &[f32] {
         &self.factor(factor).values
     }
 
-    /// What stands for B in y = W x + alpha/rank B A x, and so in PEFT's files: B itself, or with `fed-sb` B R.
+    /// B in y = W x + alpha/rank B A x, and so in PEFT's files: B itself, or B R with `fed-sb`.
     pub fn lora_b(&self) -> Cow<'_, [f32]> {
         match self.algorithm {
             Algorithm::FedSb => Cow::Owned(middle::b_times_r(self)),
@@ -147,8 +148,9 @@ impl GlobalAdapter {
         Mask::choose(&settings.prune, self.applied, &scores, beacon)
     }
 
-    /// This adapter with other values for the trained factors and one round more: a local-only run, in
-    /// which nothing is pruned, sent or added. Never use it on the common adapter.
+    /// This adapter with other values of the trained factors and one more round: for local-only
+    /// runs, in which nothing is pruned, sent or added. Never use it on a federation's global
+    /// adapter.
     pub fn with_trained(&self, values: &[f32]) -> Result<Self> {
         let mut next = self.clone();
         next.set_trained(values)?;
@@ -156,7 +158,7 @@ impl GlobalAdapter {
         Ok(next)
     }
 
-    /// Replaces the values of the trained factors, leaving the count of rounds alone.
+    /// Replaces the values of the trained factors; the count of rounds is unchanged.
     pub(crate) fn set_trained(&mut self, values: &[f32]) -> Result<()> {
         if values.len() != self.trained_len() {
             let (got, want) = (values.len(), self.trained_len());
@@ -172,7 +174,7 @@ impl GlobalAdapter {
         Ok(())
     }
 
-    /// Whether `settings` describe this adapter; fails with what differs.
+    /// Checks that `settings` describe this adapter; the error says what differs.
     pub fn check_settings(&self, settings: &FederatedSettings) -> Result<()> {
         let differs = if self.algorithm != settings.algorithm {
             "algorithm"

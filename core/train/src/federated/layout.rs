@@ -1,4 +1,4 @@
-//! Where every adapter value sits in the flat vectors that are pruned, encrypted and added.
+//! The position of every adapter value in the flat vectors that are pruned, encrypted and added.
 
 use std::ops::Range;
 
@@ -7,12 +7,12 @@ use serde::{Deserialize, Serialize};
 use crate::model::{ModelConfig, Projection, layer_name};
 use crate::{Result, TrainError};
 
-/// Which adapter to train.
+/// The adapter to train.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct AdapterSpec {
     /// Rank of the factors.
     pub rank: usize,
-    /// The adapter's output is multiplied by alpha / rank.
+    /// Numerator of the scale: the adapter's output is multiplied by alpha / rank.
     pub alpha: f64,
     /// Projections that get an adapter, in every layer.
     pub target_modules: Vec<Projection>,
@@ -35,16 +35,16 @@ impl std::fmt::Display for AdapterSpec {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Factor {
-    /// `[rank, inputs]`, random at the start.
+    /// `[rank, inputs]`, initially random.
     A,
-    /// `[outputs, rank]`, zero at the start; with `fed-sb` random and never trained.
+    /// `[outputs, rank]`, initially zero; with `fed-sb` random and never trained.
     B,
-    /// `[rank, rank]`, between the two; only `fed-sb` has it.
+    /// `[rank, rank]`, between A and B; only with `fed-sb`.
     R,
 }
 
 impl Factor {
-    /// All of them, in the order in which they are stored.
+    /// All factors, in the order in which they are stored.
     pub const ALL: [Self; 3] = [Self::A, Self::B, Self::R];
 }
 
@@ -69,12 +69,12 @@ impl ModuleShape {
     }
 }
 
-/// The modules of an adapter and their place in the flat vectors.
+/// The modules of an adapter and their positions in the flat vectors.
 ///
 /// Modules are ordered by layer number, then by the bytes of the path inside the layer
 /// (`mlp.down_proj` < `mlp.gate_proj` < `mlp.up_proj` < `self_attn.k_proj` < `self_attn.o_proj` <
-/// `self_attn.q_proj` < `self_attn.v_proj`). The vector of a factor is the concatenation of that factor
-/// of every module, each row-major in PEFT's shape.
+/// `self_attn.q_proj` < `self_attn.v_proj`). The vector of a factor is the concatenation of that
+/// factor of every module, each row-major in PEFT's shape.
 #[derive(Clone, Debug, PartialEq)]
 pub struct AdapterLayout {
     rank: usize,
@@ -83,7 +83,7 @@ pub struct AdapterLayout {
 }
 
 impl AdapterLayout {
-    /// The layout of `spec` over a model.
+    /// The layout of `spec` for a model.
     pub fn new(config: &ModelConfig, spec: &AdapterSpec) -> Result<Self> {
         let mut modules = Vec::new();
         let mut targets = spec.target_modules.clone();
@@ -109,7 +109,7 @@ impl AdapterLayout {
         Self::from_parts(spec.rank, spec.alpha, modules)
     }
 
-    /// Checks and takes apart-stored parts; used when decoding.
+    /// Builds a layout from its parts, and checks them.
     pub(crate) fn from_parts(rank: usize, alpha: f64, modules: Vec<ModuleShape>) -> Result<Self> {
         if rank == 0 || rank > 4096 {
             return Err(TrainError::setting("rank", format!("{rank} is not in 1..=4096")));
@@ -162,15 +162,15 @@ impl AdapterLayout {
         })
     }
 
-    /// BLAKE3 over rank, alpha and modules. Members with equal digests mean the same coordinate by the
-    /// same index.
+    /// BLAKE3 over rank, alpha and modules. Members with equal digests mean the same coordinate by
+    /// the same index.
     pub fn digest(&self) -> [u8; 32] {
         let mut bytes = Vec::new();
         self.encode(&mut bytes);
         blake3::derive_key("fedshield-train v1 adapter layout", &bytes)
     }
 
-    /// Which adapter this is, as settings.
+    /// The adapter settings that this layout has.
     pub fn spec(&self) -> AdapterSpec {
         let mut target_modules = Vec::new();
         for module in &self.modules {
@@ -192,8 +192,8 @@ impl AdapterLayout {
             }
     }
 
-    /// Canonical bytes: rank u32, alpha f64 bits u64, count u32, then layer u32, slot u8, inputs u32,
-    /// outputs u32 for each module; little-endian.
+    /// Canonical bytes: rank u32, alpha f64 bits u64, count u32, then layer u32, slot u8, inputs
+    /// u32, outputs u32 for each module; little-endian.
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.extend((self.rank as u32).to_le_bytes());
         bytes.extend(self.alpha.to_bits().to_le_bytes());

@@ -1,10 +1,12 @@
-//! The paper's pruning rule: each member sets the smallest weights of each of its own factors to zero. Zeros are
-//! encrypted like everything else, so it saves no bytes; it is here to be compared with.
+//! The paper's pruning rule: each member sets the smallest weights of each of its own factors to
+//! zero. Zeros are encrypted like all other values, so this saves no bytes; it is implemented for
+//! comparison.
 
 use super::layout::{AdapterLayout, Factor};
 
-/// Sets the `rate` smallest of `values` in magnitude to zero, tensor by tensor, ties going to the lower index.
-/// `values` are the given factors, one after the other, in the layout's order.
+/// Sets the fraction `rate` of `values` with the smallest magnitude to zero, tensor by tensor; of
+/// equal magnitudes the lower index goes first. `values` are the given factors, one after the
+/// other, in the layout's order.
 pub(super) fn zero_smallest(
     layout: &AdapterLayout,
     factors: &[Factor],
@@ -21,7 +23,7 @@ pub(super) fn zero_smallest(
                 continue;
             }
             let mut order: Vec<usize> = (0..tensor.len()).collect();
-            // Bits of non-negative floats compare as the floats do, and every key is distinct.
+            // The bits of non-negative floats compare as the floats do, and every key is distinct.
             order.select_nth_unstable_by_key(count - 1, |i| (tensor[*i].abs().to_bits(), *i));
             for index in &order[..count] {
                 tensor[*index] = 0.0;

@@ -1,5 +1,5 @@
-//! The shared mask: which coordinates of the trained factors are sent in a round. It depends only on
-//! common state and the beacon, so every member computes the same one and no index is ever sent.
+//! The shared mask: which coordinates of the trained factors are sent in a round. It depends only
+//! on common state and the beacon, so every member computes the same one and no index is ever sent.
 
 use super::schedule::PruneSchedule;
 use crate::random::Stream;
@@ -13,12 +13,12 @@ pub struct Mask {
 }
 
 impl Mask {
-    /// Every coordinate.
+    /// The mask of all coordinates.
     pub fn full(len: usize) -> Self {
         Self { indices: (0..len as u32).collect(), len }
     }
 
-    /// A mask that a member stored: ascending indices into a vector of `len` values.
+    /// A mask from stored indices, which ascend, into a vector of `len` values.
     ///
     /// # Errors
     /// If the indices are not ascending or one is out of range.
@@ -32,8 +32,8 @@ impl Mask {
         Ok(Self { indices, len })
     }
 
-    /// The coordinates of the highest scores, ties going to the lower index, and some of the others
-    /// drawn uniformly by the beacon. Scores are finite and not negative.
+    /// The coordinates with the highest scores (of equal scores the lower index), and some of the
+    /// others drawn uniformly by the beacon. Scores are finite and not negative.
     pub(crate) fn choose(
         schedule: &PruneSchedule,
         applied: u64,
@@ -45,12 +45,12 @@ impl Mask {
         if by_score + drawn == order.len() {
             return Self { indices: order, len: scores.len() };
         }
-        // Bits of non-negative floats compare as the floats do, and every key is distinct.
+        // The bits of non-negative floats compare as the floats do, and every key is distinct.
         let key = |index: &u32| (u32::MAX - scores[*index as usize].to_bits(), *index);
         if by_score > 0 {
             order.select_nth_unstable_by_key(by_score - 1, key);
         }
-        // The selection leaves both halves in an order of its own, so the rest is sorted first.
+        // The selection leaves both parts in an unspecified order, so the rest is sorted first.
         let (chosen, rest) = order.split_at_mut(by_score);
         rest.sort_unstable();
         let mut stream = Stream::new(beacon, "mask");
@@ -79,12 +79,12 @@ impl Mask {
         self.indices.is_empty()
     }
 
-    /// Number of coordinates the mask chooses from.
+    /// Length of the vector that the mask selects from.
     pub fn dense_len(&self) -> usize {
         self.len
     }
 
-    /// BLAKE3 of the indices: members can check cheaply that they mean the same mask.
+    /// BLAKE3 of the indices: a cheap way for members to check that they use the same mask.
     pub fn digest(&self) -> [u8; 32] {
         let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 mask digest");
         hasher.update(&(self.len as u64).to_le_bytes());
@@ -94,7 +94,7 @@ impl Mask {
         *hasher.finalize().as_bytes()
     }
 
-    /// The values at the mask's coordinates, in its order.
+    /// The values at the mask's coordinates, in the mask's order.
     pub fn gather(&self, dense: &[f32]) -> Vec<f32> {
         self.indices.iter().map(|index| dense[*index as usize]).collect()
     }

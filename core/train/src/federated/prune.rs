@@ -1,4 +1,4 @@
-//! prune: a local update becomes the values that are sent, and what is not sent is remembered.
+//! prune: turns a local update into the values that are sent, and remembers what is not sent.
 
 use std::path::Path;
 
@@ -9,15 +9,15 @@ use super::local::zero_smallest;
 use super::mask::Mask;
 use crate::{Result, TrainError};
 
-/// What a member contributes to a round, in the clear. It never leaves home: it is encoded and
-/// encrypted first.
+/// What a member contributes to a round, in the clear. It never leaves the member in this form: it
+/// is encoded and encrypted first.
 #[derive(Clone, PartialEq)]
 pub struct PrunedUpdate {
-    /// Which coordinates are sent.
+    /// The coordinates that are sent.
     pub mask: Mask,
     /// The clipped values, in the mask's order.
     pub values: Vec<f32>,
-    /// How many values were cut by the clipping bound.
+    /// Number of values that were clipped.
     pub clipped: usize,
 }
 
@@ -28,22 +28,23 @@ impl std::fmt::Debug for PrunedUpdate {
     }
 }
 
-/// What a member keeps between rounds: the error feedback of each factor, and the update of the round
-/// under way. It never leaves home.
+/// What a member keeps between rounds: the error feedback of each factor, and the update of the
+/// round in progress. It never leaves this member.
 ///
-/// What becomes of an update that was decided on shows only in the adapter that the next round starts from. If it has moved
-/// on, what was not sent is remembered. If it is the same, the sum came to nothing: the next training starts where this one
-/// did and makes the same progress again, so nothing of this one is remembered, and what was remembered before stays.
+/// Whether a decided update was applied shows only in the adapter from which the next round starts.
+/// If it is a later one, what was not sent is remembered. If it is the same, the sum failed: the
+/// next training starts where this one did and makes the same progress again, so nothing of this
+/// update is remembered, and earlier error feedback is kept.
 #[derive(Clone, PartialEq)]
 pub struct LocalMemory {
-    /// By factor.
+    /// Error feedback by factor.
     left_out: [Vec<f32>; 3],
     pending: Option<Pending>,
-    /// The update before, without what was sent of it.
+    /// The previous update, without the values of it that were sent.
     settled: Option<Pending>,
 }
 
-/// An update that was pruned and is not yet decided on.
+/// A pruned update: pending until its round is decided, then settled until the next round starts.
 #[derive(Clone, PartialEq)]
 struct Pending {
     applied: u64,
@@ -60,7 +61,7 @@ impl std::fmt::Debug for LocalMemory {
 }
 
 impl LocalMemory {
-    /// Nothing remembered yet.
+    /// An empty memory: all error feedback is zero.
     pub fn new(global: &GlobalAdapter) -> Self {
         let zeros = |factor| vec![0.0; global.values(factor).len()];
         Self { left_out: Factor::ALL.map(zeros), pending: None, settled: None }
@@ -69,8 +70,8 @@ impl LocalMemory {
     /// Prunes the update `theta` (the trained factors after local training, dense) of round
     /// `global.applied()`: delta = theta - g + e, x = clip(delta at the mask).
     ///
-    /// What becomes of delta is decided by [`Self::spend`] or [`Self::skip`]. Pruning again before that
-    /// (a retried round) replaces the pending update.
+    /// [`Self::spend`] or [`Self::skip`] decide what becomes of delta. Pruning again before that
+    /// (in a retried round) replaces the pending update.
     pub fn prune(
         &mut self,
         global: &GlobalAdapter,
@@ -104,10 +105,11 @@ impl LocalMemory {
         Ok(PrunedUpdate { mask, values, clipped })
     }
 
-    /// Prunes by the paper's rule: of theta (with what an earlier round left out, if this member was not in it), the
-    /// `rate` smallest weights of each tensor become zero, and x = clip(theta - g) is sent at every coordinate. So,
-    /// but for the clipping, the mean of what members send makes the mean of their pruned weights the next adapter.
-    /// There is no error feedback: what was pruned is forgotten once the update is spent.
+    /// Prunes by the paper's rule: of each tensor of theta (plus what an earlier round left out, if
+    /// this member was not in it) the fraction `rate` with the smallest magnitude becomes zero, and
+    /// every coordinate sends x = clip(theta - g). So, apart from clipping, the next adapter is the
+    /// mean of the members' pruned weights. There is no error feedback: what was pruned is dropped
+    /// once the update is spent.
     pub fn prune_locally(
         &mut self,
         global: &GlobalAdapter,
@@ -142,8 +144,9 @@ impl LocalMemory {
         Ok(PrunedUpdate { mask: Mask::full(values.len()), values, clipped })
     }
 
-    /// The next round starts from the adapter of `applied` rounds: what was settled before is remembered if that adapter
-    /// is a later one than it came from, and forgotten if it is the same.
+    /// The next round starts from the adapter of `applied` rounds: what was settled before is
+    /// remembered if that adapter is later than the one it was trained from, and dropped if it is
+    /// the same.
     pub fn begin(&mut self, applied: u64) {
         if let Some(settled) = self.settled.take_if(|settled| settled.applied <= applied)
             && settled.applied < applied
@@ -152,11 +155,11 @@ impl LocalMemory {
         }
     }
 
-    /// The round's contributors are decided and this member is among them: what was sent is spent; the rest is remembered
-    /// once the round is seen to have been applied.
+    /// The contributors of the round are decided and this member is among them: what was sent is
+    /// spent, and the rest is remembered once the round is known to be applied.
     ///
-    /// `sent` are the values as sent, in the mask's order: after quantisation divided by scale and
-    /// weight, if that is at hand, so that the rounding error is remembered too; else those of the
+    /// `sent` are the values as sent, in the mask's order: if available, those after quantisation,
+    /// divided by scale and weight, so that the rounding error is remembered too; else those of the
     /// [`PrunedUpdate`].
     pub fn spend(&mut self, applied: u64, mask: &Mask, sent: &[f32]) -> Result<()> {
         let Some(mut pending) = self.pending.take_if(|pending| pending.applied == applied) else {
@@ -173,20 +176,20 @@ impl LocalMemory {
         Ok(())
     }
 
-    /// Nothing of the pending update was spent. If the round is seen to have been applied without this member, the whole
-    /// update is remembered and added to the next one of its factors.
+    /// Nothing of the pending update was spent. If the round turns out to be applied without this
+    /// member, the whole update is remembered and added to the next one of its factors.
     pub fn skip(&mut self) {
         if let Some(pending) = self.pending.take() {
             self.settled = Some(pending);
         }
     }
 
-    /// The round whose update awaits [`Self::spend`] or [`Self::skip`].
+    /// The round whose update is waiting for [`Self::spend`] or [`Self::skip`].
     pub fn pending_round(&self) -> Option<u64> {
         self.pending.as_ref().map(|pending| pending.applied)
     }
 
-    /// The memory of a factor.
+    /// The error feedback of a factor.
     pub fn factor(&self, factor: Factor) -> &[f32] {
         &self.left_out[factor as usize]
     }
@@ -201,7 +204,7 @@ impl LocalMemory {
         }
     }
 
-    /// Bytes for the member's own store.
+    /// Serialises the memory for the member's own storage.
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut bytes = b"FSLOCAL3".to_vec();
         for factor in &self.left_out {
@@ -222,10 +225,10 @@ impl LocalMemory {
         bytes
     }
 
-    /// Reads [`Self::to_bytes`].
+    /// Parses the bytes of [`Self::to_bytes`].
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { rest: bytes, what: "local memory" };
-        // Version 1 had no R, and no algorithm that trains it; version 2 nothing that is settled.
+        // Version 1 had no R and no algorithm that trains it; version 2 had no settled update.
         let (has_r, has_settled) = match reader.take(8)? {
             b"FSLOCAL1" => (false, false),
             b"FSLOCAL2" => (true, false),
@@ -258,7 +261,7 @@ fn vector(reader: &mut Reader<'_>) -> Result<Vec<f32>> {
     reader.floats(len)
 }
 
-/// An update as it is kept, if there is one.
+/// Reads an optional update.
 fn read_update(reader: &mut Reader<'_>, left_out: &[Vec<f32>; 3]) -> Result<Option<Pending>> {
     if reader.byte()? == 0 {
         return Ok(None);

@@ -1,6 +1,7 @@
-//! Schedules over applied rounds. Members compute clipping bounds and masks from them, so every value has the same bits
-//! on every machine: the arithmetic is that of f64 in one order, and the cosine is the one of the `libm` crate, whose
-//! version is pinned (the system's library may differ in the last digit).
+//! Schedules over applied rounds. Members compute clipping bounds and masks from them, so every
+//! value has the same bits on every machine: the arithmetic is f64 in a fixed order, and the cosine
+//! is that of the `libm` crate, whose version is pinned (the system's library may differ in the
+//! last digit).
 
 use std::f64::consts::PI;
 
@@ -10,9 +11,10 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct LearningRate {
-    /// In the first round.
+    /// Learning rate in the first round.
     pub peak: f64,
-    /// In the last round and after; above 0, because clipping bounds are proportional to it.
+    /// Learning rate in the last round and after; above 0, because clipping bounds are proportional
+    /// to it.
     pub last: f64,
     /// Planned number of applied rounds.
     pub rounds: u64,
@@ -33,23 +35,24 @@ impl LearningRate {
     }
 }
 
-/// Who chooses the coordinates that are left out.
+/// Who chooses the coordinates that are pruned.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PruneRule {
-    /// One mask for all members, so that only what survives is sent.
+    /// One mask for all members, so that only the remaining coordinates are sent.
     #[default]
     Shared,
-    /// The paper's: each member sets the smallest weights of each of its own factors to zero and sends every
-    /// coordinate.
+    /// The paper's rule: each member sets the smallest weights of each of its own factors to zero
+    /// and sends every coordinate.
     Local,
 }
 
-/// The paper's schedule of the pruning rate, with its rounds given by the run's length by default.
+/// The paper's schedule of the pruning rate; by default its rounds follow from the length of the
+/// run.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct PruneSchedule {
-    /// Who chooses.
+    /// Who chooses the coordinates that are pruned.
     pub rule: PruneRule,
     /// Fraction pruned up to `start_round`.
     pub start_rate: f64,
@@ -59,8 +62,8 @@ pub struct PruneSchedule {
     pub start_round: u64,
     /// Round from which it stays.
     pub end_round: u64,
-    /// Fraction of all coordinates drawn by the beacon instead of chosen by score, so that every
-    /// coordinate is looked at again from time to time.
+    /// Fraction of all coordinates that the beacon draws instead of the score, so that every
+    /// coordinate is sent again from time to time.
     pub explore: f64,
 }
 
@@ -78,7 +81,7 @@ impl Default for PruneSchedule {
 }
 
 impl PruneSchedule {
-    /// The same rate in every round after the first ones.
+    /// A constant rate in every round after the first ones.
     pub fn constant(rate: f64) -> Self {
         Self { start_rate: rate, end_rate: rate, start_round: 0, end_round: 1, ..Self::default() }
     }
@@ -90,7 +93,8 @@ impl PruneSchedule {
         self.start_rate + done as f64 / span as f64 * (self.end_rate - self.start_rate)
     }
 
-    /// How many of `len` coordinates are sent after `applied` rounds: (by score, by the beacon).
+    /// Number of the `len` coordinates that are sent after `applied` rounds: (by score, by the
+    /// beacon).
     pub fn counts(&self, applied: u64, len: usize) -> (usize, usize) {
         let kept = ((1.0 - self.rate(applied)) * len as f64).ceil() as usize;
         let kept = kept.clamp(usize::from(len > 0), len);
@@ -104,7 +108,8 @@ impl PruneSchedule {
 mod tests {
     use super::*;
 
-    /// Another version of `libm`, or another machine, must give these bits, or members clip by different bounds.
+    /// Another version of `libm`, or another machine, must give these bits; otherwise members clip
+    /// by different bounds.
     #[test]
     fn the_learning_rate_has_these_bits() {
         let rate = LearningRate::default();

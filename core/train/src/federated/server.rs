@@ -1,13 +1,13 @@
-//! What is done with the opened mean: a server optimiser that every member runs by itself.
+//! Applying the opened mean: a server optimiser that every member runs by itself.
 //!
-//! Deterministic: f64 additions, multiplications, divisions and square roots in a fixed order, which
-//! IEEE 754 fixes to the last bit, and one rounding to f32 for each stored value.
+//! Deterministic: f64 additions, multiplications, divisions and square roots in a fixed order,
+//! which IEEE 754 fixes to the last bit, and one rounding to f32 for each stored value.
 
 use serde::{Deserialize, Serialize};
 
 use crate::{Result, TrainError};
 
-/// Server optimisers. State moves only at coordinates that were sent.
+/// Server optimisers. Their state changes only at coordinates that were sent.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase", tag = "kind", deny_unknown_fields)]
 pub enum ServerOptimizer {
@@ -43,7 +43,7 @@ impl Default for ServerOptimizer {
 }
 
 impl ServerOptimizer {
-    /// How many state vectors as long as a factor it keeps.
+    /// Number of state vectors, each as long as a factor.
     pub(crate) fn state_vectors(self) -> usize {
         match self {
             Self::Plain { .. } => 0,
@@ -72,8 +72,8 @@ impl ServerOptimizer {
         }
     }
 
-    /// The change of one coordinate. `state` are that coordinate's state values; `applied` counts the
-    /// rounds that trained this factor, this one included.
+    /// The change of one coordinate. `state` holds that coordinate's state values; `applied` counts
+    /// the rounds that trained this factor, this one included.
     pub(crate) fn step(self, mean: f64, state: [&mut f32; 2], applied: u64) -> f64 {
         let [first, second] = state;
         match self {
@@ -95,7 +95,7 @@ impl ServerOptimizer {
     }
 }
 
-/// `base^exponent` by repeated squaring: `powi` does not promise the same bits everywhere.
+/// `base^exponent` by repeated squaring: `powi` does not guarantee the same bits on every machine.
 fn power(base: f64, mut exponent: u64) -> f64 {
     let (mut result, mut square) = (1.0, base);
     while exponent > 0 {

@@ -1,4 +1,4 @@
-//! Settings that every member must share, because common state is computed from them.
+//! Settings that must be the same at every member, because common state is computed from them.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,22 +12,22 @@ use crate::{Result, TrainError};
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct FederatedSettings {
-    /// Which adapter.
+    /// The adapter to train.
     pub adapter: AdapterSpec,
-    /// Which factors are sent when.
+    /// Which factors are trained and sent in which round.
     pub algorithm: Algorithm,
     /// Local optimiser steps in a round.
     pub steps: usize,
-    /// Learning rate over the rounds; constant inside one.
+    /// Learning rate over the rounds; constant within a round.
     pub learning_rate: LearningRate,
-    /// How much is pruned when.
+    /// Fraction of coordinates that is pruned, by round.
     pub prune: PruneSchedule,
     /// Decay of the importance scores S.
     pub score_decay: f64,
-    /// Each coordinate of a sent update is clipped to `clip_factor * learning rate * steps`: what
-    /// AdamW can move a weight in one round, times this factor.
+    /// Each coordinate of a sent update is clipped to `clip_factor * learning rate * steps`: the
+    /// distance that AdamW can move a weight in one round, times this factor.
     pub clip_factor: f64,
-    /// What is done with the opened mean.
+    /// How the opened mean is applied.
     pub server: ServerOptimizer,
 }
 
@@ -47,19 +47,21 @@ impl Default for FederatedSettings {
 }
 
 impl FederatedSettings {
-    /// Bound on the absolute value of every sent coordinate in the round after `applied` applied ones; the same bits everywhere.
+    /// Bound on the absolute value of every sent coordinate in the round after `applied` applied
+    /// ones; the same bits on every machine.
     pub fn clip(&self, applied: u64) -> f32 {
         (self.clip_factor * self.learning_rate.at(applied) * self.steps as f64) as f32
     }
 
     /// The largest scale at which `round(scale * weight * x)` fits `bits` signed bits for every
-    /// `|x| <= clip` and `weight <= largest_weight`, with one unit to spare for stochastic rounding.
+    /// `|x| <= clip` and `weight <= largest_weight`, with one unit to spare for stochastic
+    /// rounding.
     pub fn scale(&self, applied: u64, bits: u32, largest_weight: u64) -> f64 {
         let largest = ((1u64 << (bits.clamp(3, 32) - 1)) - 2) as f64;
         largest / (largest_weight.max(1) as f64 * f64::from(self.clip(applied)))
     }
 
-    /// Fails on the first setting that cannot work.
+    /// Fails on the first invalid setting.
     pub fn check(&self) -> Result<()> {
         let fraction = |name, value: f64| match (0.0..1.0).contains(&value) {
             true => Ok(()),

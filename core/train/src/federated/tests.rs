@@ -1,4 +1,5 @@
-//! Rounds of several members without training: exactness, memory, rejection, canonical bytes.
+//! Rounds of several members without training: exactness, error feedback, rejection, canonical
+//! bytes.
 
 use super::*;
 use crate::model::{ModelConfig, Projection};
@@ -32,7 +33,7 @@ fn adapter(settings: &FederatedSettings) -> GlobalAdapter {
     GlobalAdapter::new(layout(settings), settings, [5; 32])
 }
 
-/// What a member has after "training": its values moved by up to `size`.
+/// The values of a member after "training": moved by up to `size`.
 fn moved(global: &GlobalAdapter, stream: &mut Stream, size: f64) -> Vec<f32> {
     let values = global.trained_values();
     values.iter().map(|v| v + ((2.0 * stream.unit() - 1.0) * size) as f32).collect()
@@ -43,7 +44,8 @@ struct Member {
     weight: u64,
 }
 
-/// One round: prune, quantise, add, apply, spend. Returns the new adapter and each member's theta.
+/// One round: prune, quantise, add, apply, spend. Returns the new adapter and each member's trained
+/// values theta.
 fn round(
     global: &GlobalAdapter,
     settings: &FederatedSettings,
@@ -94,7 +96,8 @@ fn product(a: &[f32], b: &[f32], rank: usize, scaling: f64) -> Vec<f64> {
     out
 }
 
-/// The largest difference between the federated product and the weighted mean of the members' products.
+/// The largest difference between the federated product and the weighted mean of the members'
+/// products.
 fn inexactness(algorithm: Algorithm, rounds: u64) -> f64 {
     // A bound far above the updates, so that nothing is clipped.
     let settings =
@@ -157,7 +160,7 @@ fn pruning_at_a_half_sends_half_the_values_and_forgets_none() {
         let factor = global.trained_factors()[0];
         let clip = settings.clip(t);
         let (next, thetas) = round(&global, &settings, &mut members, &mut stream);
-        // As the next round finds it.
+        // As the next round settles it.
         let mut after = members[0].memory.clone();
         after.begin(next.applied());
         let after = after.factor(factor);
@@ -185,19 +188,19 @@ fn what_is_spent_is_never_sent_again_and_what_is_skipped_is() {
     assert!(memory.spend(7, &mask, &update.values).is_err());
     let restored = LocalMemory::from_bytes(&memory.to_bytes()).unwrap();
     assert!(restored == memory);
-    // An earlier version wrote no R: its file goes on as it was.
+    // Version 1 had no R; its files can still be read.
     let bytes = memory.to_bytes();
     let at = 8 + 16 + 4 * (global.layout().len(Factor::A) + global.layout().len(Factor::B));
     let end = bytes.len() - 1;
     let old = [b"FSLOCAL1", &bytes[8..at], &bytes[at + 8..end]].concat();
     assert!(LocalMemory::from_bytes(&old).unwrap() == memory);
-    // The one after it nothing that is settled.
+    // Version 2 had no settled update.
     let old = [b"FSLOCAL2", &bytes[8..end]].concat();
     assert!(LocalMemory::from_bytes(&old).unwrap() == memory);
     memory.spend(0, &mask, &update.values).unwrap();
     assert!(memory.factor(Factor::B).iter().all(|e| *e == 0.0));
     assert!(memory.spend(0, &mask, &update.values).is_err());
-    // The round was not applied, and then it was.
+    // First the round is not applied, then it is.
     for (t, expected) in [(0, 0.0), (1, 0.01)] {
         memory.prune(&global, &theta, mask.clone(), 1.0).unwrap();
         memory.skip();
@@ -263,7 +266,7 @@ fn momentum_carries_the_mean_on_and_adam_starts_with_a_step_of_eta() {
     assert!((step + 0.1).abs() < 1e-9, "{step}");
 }
 
-/// Pinned: another value means that members of different versions would fork.
+/// Pinned: with another value, members of different versions would diverge.
 #[test]
 fn the_first_adapter_and_a_round_are_the_same_everywhere() {
     let settings = settings(Algorithm::RoLora, PruneSchedule::constant(0.5));
@@ -371,14 +374,14 @@ fn local_pruning_forgets_what_it_pruned_but_not_an_update_that_was_left_out() {
     assert!(matches!(refused, Err(crate::TrainError::NotFinite { what: "update", .. })));
 }
 
-/// A round whose set was decided and whose sum came to nothing leaves the adapter as it was: the next training starts
-/// where the last one did, so what the last one left out is in it already.
+/// A round with a decided set whose sum failed leaves the adapter as it was: the next training
+/// starts where the last one did, so its update already contains what the last one left out.
 #[test]
 fn a_void_rounds_progress_is_counted_once_and_nothing_older_is_lost() {
     let settings = settings(Algorithm::Ffa, PruneSchedule::constant(0.5));
     let mut stream = Stream::new([6; 32], "test");
     let mut members = members(&adapter(&settings));
-    // An applied round, so that something is left out already, which no void round may lose.
+    // An applied round first, so that error feedback exists, which no void round may lose.
     let mut global = adapter(&settings);
     for _ in 0..2 {
         global = round(&global, &settings, &mut members, &mut stream).0;
@@ -393,12 +396,12 @@ fn a_void_rounds_progress_is_counted_once_and_nothing_older_is_lost() {
     let mut without = members[0].memory.clone();
     let mut with = members[0].memory.clone();
     for seed in 1..4 {
-        // Decided, and void.
+        // Decided, but void.
         sends(&mut with, seed);
         with = LocalMemory::from_bytes(&with.to_bytes()).unwrap();
     }
     assert_eq!(sends(&mut with, 9).1, sends(&mut without, 9).1);
-    // Applied at last: what is left out is left out of one training.
+    // Applied at last: exactly one training's remainder is remembered.
     let (mut next, mut expected) = (with, without);
     next.begin(t + 1);
     expected.begin(t + 1);

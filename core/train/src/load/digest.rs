@@ -1,4 +1,4 @@
-//! The digest that identifies a base model: the same files give the same digest everywhere.
+//! The digest that identifies a base model: equal files give equal digests on every machine.
 
 /// BLAKE3 over named parts, each preceded by its name and length.
 pub(crate) struct BaseDigest {

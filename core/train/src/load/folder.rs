@@ -60,13 +60,13 @@ fn describe(folder: &Path) -> Result<Described> {
     Ok(Described { config, config_text, tokenizer, tokenizer_bytes })
 }
 
-/// What `config.json` calls the model.
+/// The `model_type` of `config.json`.
 fn model_type(config: &str) -> String {
     let json: serde_json::Value = serde_json::from_str(config).unwrap_or_default();
     json["model_type"].as_str().unwrap_or_default().to_owned()
 }
 
-/// End tokens of `generation_config.json`, where chat models list more than in `config.json`.
+/// End tokens of `generation_config.json`, where chat models list more than `config.json` does.
 fn generation_ends(folder: &Path) -> Result<Vec<u32>> {
     let path = folder.join("generation_config.json");
     if !path.exists() {

@@ -31,7 +31,8 @@ pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
     let mut config = config::read(&file)?;
     config.bos_token_id = tokenizer.bos;
     config.eos_token_ids.clone_from(&tokenizer.eos);
-    // The files hold configuration, tokenizer and weights, so their bytes are all three.
+    // The files hold configuration, tokenizer and weights, so the digest covers their bytes for all
+    // three.
     let mut digest = BaseDigest::new();
     file.bytes().for_each(|bytes| digest.part("gguf", bytes));
     let warnings = pre::warning(&file).into_iter().collect();

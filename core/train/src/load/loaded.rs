@@ -30,8 +30,8 @@ impl Form {
     }
 }
 
-/// The tokenizer and chat template of the model at `path`, as [`LoadedModel::open`] has them, without reading a weight:
-/// hashing those takes long with large models.
+/// The tokenizer and chat template of the model at `path`, as [`LoadedModel::open`] provides them,
+/// without reading a weight: hashing the weights of a large model takes long.
 pub fn open_tokenizer(path: &Path) -> Result<TextTokenizer> {
     match Form::of(path)? {
         Form::Folder => super::folder::tokenizer(path),
@@ -50,7 +50,7 @@ pub fn open_config(path: &Path) -> Result<ModelConfig> {
     }
 }
 
-/// A base model: its shape, its tokenizer, and where its weights are read from.
+/// A base model: its shape, its tokenizer, and the source of its weights.
 pub struct LoadedModel {
     /// Shape and switches.
     pub config: ModelConfig,
@@ -58,7 +58,7 @@ pub struct LoadedModel {
     pub weights: Box<dyn TensorSource + Send + Sync>,
     /// The tokenizer.
     pub tokenizer: TextTokenizer,
-    /// What whoever uses the model should know, one sentence each.
+    /// What users of the model should know, one sentence each.
     pub warnings: Vec<String>,
     /// BLAKE3 over configuration, tokenizer and weights as stored.
     pub digest: [u8; 32],
@@ -73,7 +73,7 @@ impl LoadedModel {
         }
     }
 
-    /// Reads the weights, to compute on a device; see [`Decoder::load`].
+    /// Reads the weights to a device; see [`Decoder::load`].
     pub fn decoder(&self, device: &Device, precision: BasePrecision) -> Result<Decoder> {
         Decoder::load(&self.config, self.weights.as_ref(), device, precision)
     }

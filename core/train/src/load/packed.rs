@@ -1,17 +1,16 @@
-//! Weights that a checkpoint stores in few bits with scales beside them, decoded to f32:
-//! bitsandbytes NF4, and FP8 (E4M3) with a scale for each block of 128 x 128, as DeepSeek and Qwen
-//! publish it. What the companions of a tensor say is checked against its size before anything is
-//! read.
+//! Weights that a checkpoint stores in few bits with separate scales, decoded to f32: bitsandbytes
+//! NF4, and FP8 (E4M3) with a scale for each block of 128 x 128, as published by DeepSeek and Qwen.
+//! What the companion tensors claim is checked against their size before anything is read.
 
 use safetensors::Dtype;
 use safetensors::tensor::TensorView;
 use serde::Deserialize;
 
 type Outcome<T> = std::result::Result<T, String>;
-/// Looks a tensor up by name, in whichever file of the model it is.
+/// Looks a tensor up by name, in whichever file of the model holds it.
 type Find<'a> = &'a dyn Fn(&str) -> Option<TensorView<'a>>;
 
-/// Endings of the tensors that belong to a packed weight, behind its own name.
+/// Name suffixes of the tensors that belong to a packed weight.
 const COMPANIONS: [&str; 6] = [
     ".absmax",
     ".quant_map",
@@ -22,10 +21,10 @@ const COMPANIONS: [&str; 6] = [
 ];
 /// Rows and columns of an FP8 block.
 const BLOCK: usize = 128;
-/// Values of a packed matrix at most, so that sizes that a file claims cannot overflow.
+/// Most values of a packed matrix, so that sizes claimed by a file cannot overflow.
 const MOST: usize = 1 << 40;
 
-/// The name of the weight that a tensor belongs to, if it is such a companion.
+/// The name of the weight that a companion tensor belongs to; `None` for other tensors.
 pub(super) fn weight_of(name: &str) -> Option<&str> {
     COMPANIONS.iter().find_map(|ending| name.strip_suffix(ending))
 }
@@ -82,7 +81,7 @@ fn e4m3(bits: u8) -> f32 {
     if bits & 0x80 == 0 { size } else { -size }
 }
 
-/// What bitsandbytes stores of a packed weight beside its bytes, as JSON.
+/// The metadata that bitsandbytes stores with a packed weight, as JSON.
 #[derive(Deserialize)]
 struct QuantState {
     quant_type: String,
@@ -114,7 +113,7 @@ fn nf4(find: Find<'_>, name: &str, view: &TensorView<'_>) -> Outcome<(Vec<usize>
         let (levels, scales) = (levels.len(), scales.len());
         return Err(format!("{levels} levels and {scales} scales for {count} values"));
     }
-    // bitsandbytes computes with values of this type.
+    // bitsandbytes computes with values of this type, so they are rounded to it.
     let rounded = |value: f32| match state.dtype.as_str() {
         "float32" => Ok(value),
         "bfloat16" => Ok(half::bf16::from_f32(value).to_f32()),
@@ -130,8 +129,8 @@ fn nf4(find: Find<'_>, name: &str, view: &TensorView<'_>) -> Outcome<(Vec<usize>
     Ok((state.shape, values))
 }
 
-/// The scale of each block; with double quantisation they are bytes with a table and scales of
-/// their own.
+/// The scale of each block. With double quantisation, scales are bytes that have a table and scales
+/// of their own.
 fn scales(find: Find<'_>, name: &str, state: &QuantState) -> Outcome<Vec<f32>> {
     let stored = companion(find, name, ".absmax")?;
     if stored.dtype() != Dtype::U8 {
@@ -164,8 +163,8 @@ mod tests {
         Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/packed").join(name)
     }
 
-    /// Weights packed and decoded by torch and bitsandbytes (`tests/parity/make_packed.py`): the
-    /// same bits.
+    /// Weights packed and decoded by torch and bitsandbytes (`tests/parity/make_packed.py`) are
+    /// decoded to the same bits.
     #[test]
     fn packed_weights_decode_as_torch_and_bitsandbytes_do() {
         let source = SafetensorsSource::open_file(&file("packed.safetensors")).unwrap();
@@ -181,7 +180,7 @@ mod tests {
         }
     }
 
-    /// Every companion of every packed tensor left out or cut short once.
+    /// Every companion of every packed tensor is left out or truncated once.
     #[test]
     fn a_companion_that_does_not_fit_is_named() {
         let bytes = std::fs::read(file("packed.safetensors")).unwrap();

@@ -1,4 +1,5 @@
-//! Hugging Face folders: one or many safetensors files, memory-mapped, in f32, f16 or bf16, or packed.
+//! Hugging Face folders: one or several memory-mapped safetensors files, in f32, f16 or bf16, or
+//! packed.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
@@ -24,8 +25,8 @@ pub struct SafetensorsSource {
 }
 
 impl SafetensorsSource {
-    /// Opens the weights of `folder`: the files that `model.safetensors.index.json` lists; without an index
-    /// `model.safetensors`; without either, every `*.safetensors` that is no adapter.
+    /// Opens the weights of `folder`: the files that `model.safetensors.index.json` lists; without
+    /// an index `model.safetensors`; without either, every `*.safetensors` that is not an adapter.
     pub fn open_folder(folder: &Path) -> Result<Self> {
         let index = folder.join("model.safetensors.index.json");
         let single = folder.join("model.safetensors");
@@ -70,7 +71,7 @@ impl SafetensorsSource {
         Ok(one == other)
     }
 
-    /// Adds the bytes of every file, in the order of their names, to a model's digest.
+    /// Adds the bytes of every file, in the order of their names, to the digest of a model.
     pub(crate) fn digest_into(&self, digest: &mut BaseDigest) {
         for (path, map) in &self.files {
             let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
@@ -81,7 +82,7 @@ impl SafetensorsSource {
     /// The shape of a tensor.
     ///
     /// # Errors
-    /// If it is missing.
+    /// If the tensor is missing.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
         let index =
             self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
@@ -133,14 +134,14 @@ impl TensorSource for SafetensorsSource {
     }
 }
 
-/// The part of an index file that says where each tensor is.
+/// The part of an index file that maps tensors to files.
 #[derive(Deserialize)]
 struct ShardIndex {
     weight_map: BTreeMap<String, String>,
 }
 
-/// The files an index lists, sorted. They must be names, not paths: an index that came with a model does not
-/// get to open files elsewhere.
+/// The files that an index lists, sorted. They must be names, not paths: an index that came with a
+/// model must not cause files elsewhere to be opened.
 fn shards(folder: &Path, index: &Path) -> Result<Vec<PathBuf>> {
     let text = std::fs::read_to_string(index).map_err(TrainError::io(index))?;
     let parsed: ShardIndex =
@@ -181,8 +182,8 @@ fn all_files(folder: &Path) -> Result<Vec<PathBuf>> {
     Ok(paths)
 }
 
-/// Writes f32 tensors in the order of their names, with the metadata that transformers expects. Each has its shape
-/// and its values, row-major.
+/// Writes f32 tensors in the order of their names, with the metadata that transformers expects.
+/// Each tensor is given by its shape and its row-major values.
 ///
 /// # Errors
 /// If a shape and the number of values differ, or the file cannot be written.
@@ -203,8 +204,9 @@ pub fn write_safetensors(
 #[expect(unsafe_code, reason = "memory mapping; see the safety argument")]
 pub(crate) fn map_file(path: &Path) -> Result<Mmap> {
     let file = File::open(path).map_err(TrainError::io(path))?;
-    // SAFETY: the map is only read, and only as bytes. If another process truncates the file meanwhile
-    // the process gets a bus error; model files are not written while a daemon uses them.
+    // SAFETY: the map is only read, and only as bytes. If another process truncates the file
+    // meanwhile, this process gets a bus error; model files are not written while a daemon uses
+    // them.
     unsafe { Mmap::map(&file) }.map_err(TrainError::io(path))
 }
 
@@ -212,7 +214,7 @@ fn parse<'a>(path: &Path, map: &'a Mmap) -> Result<SafeTensors<'a>> {
     SafeTensors::deserialize(map).map_err(|e| TrainError::format(path, e.to_string()))
 }
 
-/// Values that stand for themselves.
+/// Values that are stored unpacked, as f32.
 pub(super) fn plain(view: &TensorView<'_>) -> std::result::Result<Vec<f32>, String> {
     let data = view.data();
     let pair = |b: &[u8]| u16::from_le_bytes([b[0], b[1]]);

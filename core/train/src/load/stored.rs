@@ -1,6 +1,6 @@
-//! What a folder's files store against what its configuration has a place for. transformers leaves
-//! out what has no place, and makes up what is missing, with a line in its log; here nothing is
-//! left out or made up that would matter.
+//! Checks the tensors of a folder's files against its configuration. transformers drops tensors
+//! that the configuration does not provide for, and initialises missing ones, with only a line in
+//! its log; here, neither happens to a tensor that matters.
 
 use std::collections::BTreeSet;
 
@@ -11,18 +11,19 @@ use crate::{Result, TrainError};
 
 const HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
-/// Endings of tensors that older files store and that follow from the configuration.
+/// Name suffixes of tensors that older files store although they follow from the configuration.
 const DERIVED: [&str; 4] =
     [".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached", ".masked_bias"];
-/// Settles what the tensors decide, the head and the biases, and refuses tensors that have no
-/// place.
+/// Settles what the stored tensors decide (the head and the biases), and refuses tensors that the
+/// model has no use for.
 ///
 /// # Errors
-/// A head that is neither stored nor said to be the embedding; a tensor that the model would not
-/// use, by name.
+/// A head that is neither stored nor tied to the embedding; a tensor that the model would not use,
+/// by its name.
 pub(super) fn settle(config: &mut ModelConfig, weights: &SafetensorsSource) -> Result<()> {
     settle_head(config, weights)?;
-    // transformers makes a bias of zeros where the configuration promises one and no file has it.
+    // transformers creates a bias of zeros where the configuration announces one and no file has
+    // it.
     let stored = |path: &str| weights.contains(&layer_name(0, &format!("{path}.bias")));
     config.qkv_bias &= stored("self_attn.q_proj");
     config.output_bias &= stored("self_attn.o_proj");
@@ -30,8 +31,7 @@ pub(super) fn settle(config: &mut ModelConfig, weights: &SafetensorsSource) -> R
     refuse_others(config, weights)
 }
 
-/// As transformers: a head that is stored beside the embedding and differs from it is the head,
-/// whatever
+/// As in transformers: a stored head that differs from the embedding is the head, whatever
 /// `tie_word_embeddings` says.
 fn settle_head(config: &mut ModelConfig, weights: &SafetensorsSource) -> Result<()> {
     let stored = weights.contains(HEAD);

@@ -1,4 +1,5 @@
-//! Writing a model as one safetensors file, a tensor at a time: memory holds one tensor, not the model.
+//! Writes a model as one safetensors file, a tensor at a time: memory holds one tensor, not the
+//! model.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -16,7 +17,7 @@ pub enum Precision {
     /// 32 bits.
     #[default]
     F32,
-    /// 16 bits, 5 of them exponent: finer, up to 65504.
+    /// 16 bits, 5 of them exponent: finer than bf16, but limited to 65504.
     F16,
     /// 16 bits, 8 of them exponent: the range of f32.
     Bf16,
@@ -48,7 +49,8 @@ impl Precision {
         }
     }
 
-    /// The value rounded to nearest-even, little-endian; `None` if a finite value would become infinite.
+    /// The value rounded to nearest-even, little-endian; `None` if a finite value would become
+    /// infinite.
     fn put(self, value: f32, bytes: &mut Vec<u8>) -> Option<()> {
         let fits = |rounded: f32| (rounded.is_finite() || !value.is_finite()).then_some(());
         match self {
@@ -68,7 +70,8 @@ impl Precision {
     }
 }
 
-/// A safetensors file being written. The file has its name only when [`finish`](Self::finish) has succeeded.
+/// A safetensors file being written. It appears under its name only when [`finish`](Self::finish)
+/// has succeeded.
 pub struct SafetensorsWriter {
     path: PathBuf,
     part: PathBuf,
@@ -82,7 +85,7 @@ impl SafetensorsWriter {
     /// Begins a file that will hold tensors of these names and shapes, in this order.
     ///
     /// # Errors
-    /// If the file cannot be made.
+    /// If the file cannot be created.
     pub fn create(
         path: &Path,
         shapes: &[(String, Vec<usize>)],
@@ -102,7 +105,7 @@ impl SafetensorsWriter {
             offset = end;
         }
         let mut text = serde_json::Value::Object(header).to_string();
-        // Values begin at a multiple of eight.
+        // Values start at a multiple of eight bytes.
         text.push_str(&" ".repeat(text.len().next_multiple_of(8) - text.len()));
         let part = path.with_extension("safetensors.part");
         let file = File::create(&part).map_err(TrainError::io(&part))?;
@@ -115,7 +118,8 @@ impl SafetensorsWriter {
     /// Writes the next tensor.
     ///
     /// # Errors
-    /// If it is not its turn, has another number of values, or one that the precision cannot hold.
+    /// A tensor out of order, with another number of values, or with a value that the precision
+    /// cannot hold.
     pub fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let bad = |reason: String| TrainError::tensor(&self.path, name, reason);
         match self.left.pop_front() {
@@ -132,10 +136,10 @@ impl SafetensorsWriter {
         self.file.write_all(&self.bytes).map_err(TrainError::io(&self.part))
     }
 
-    /// Ends the file and gives it its name.
+    /// Completes the file and moves it to its name.
     ///
     /// # Errors
-    /// If a tensor is missing, or the disk refuses.
+    /// If a tensor is missing, or an I/O error occurs.
     pub fn finish(mut self) -> Result<()> {
         if let Some((name, _)) = self.left.front() {
             return Err(TrainError::tensor(&self.path, name, "was not written"));

@@ -1,4 +1,4 @@
-//! Causal grouped-query attention with its own backward pass.
+//! Causal grouped-query attention with a hand-written backward pass.
 //!
 //! Query heads that share a key head are stacked along the sequence axis, so that keys and values
 //! are never repeated: q is `[batch, kv_heads, group * len, head_dim]`.
@@ -23,15 +23,15 @@ pub(crate) struct AttentionShape {
     pub(crate) heads: usize,
     pub(crate) kv_heads: usize,
     pub(crate) head_dim: usize,
-    /// What scores are multiplied by; it is multiplied into the queries.
+    /// The factor of the scores; it is multiplied into the queries.
     pub(crate) scale: f64,
     /// For packed rows: where each token's own example begins, see [`Batch`](super::Batch).
     pub(crate) starts: Option<Arc<Vec<u32>>>,
-    /// What devices with memory of their own need besides.
+    /// Masks for devices with memory of their own.
     pub(crate) masks: Masks,
-    /// Scores that they have at a time at most.
+    /// Most scores that such devices compute at a time.
     pub(crate) block_values: usize,
-    /// In what products may be.
+    /// Minimum precision of products.
     pub(crate) compute: ComputePrecision,
 }
 
@@ -66,7 +66,7 @@ impl AttentionShape {
         [self.batch, self.kv_heads, self.len, self.head_dim]
     }
 
-    /// Queries `[batch, heads, any, head_dim]`, those that share a key head one below the other.
+    /// Queries as `[batch, heads, any, head_dim]`, with the heads that share a key head stacked.
     pub(super) fn stack(&self, q: Tensor<4>) -> Tensor<4> {
         let rows = q.dims()[2];
         q.reshape([self.batch, self.kv_heads, self.group() * rows, self.head_dim])
@@ -82,22 +82,22 @@ pub(crate) struct AttentionSaved {
 }
 
 impl AttentionSaved {
-    /// With all of the softmax.
+    /// Keeps the whole softmax.
     pub(super) fn whole([q, k, v]: [Tensor<4>; 3], probabilities: Tensor<4>) -> Self {
         Self { q, k, v, weights: Weights::Kept(probabilities) }
     }
 }
 
-/// What is kept of the softmax.
+/// What is kept of the softmax for the backward pass.
 enum Weights {
-    /// All of it: on the processor.
+    /// The whole softmax, on the processor.
     Kept(Tensor<4>),
     /// Nothing that grows with the square of the length; see [`blocks`].
     Blocks(blocks::Saved),
 }
 
-/// `q` is `[batch, heads, len, head_dim]`, already scaled, `k` and `v` have `kv_heads`; returns the shape of
-/// `q`. A window of w tokens lets position i see i-w+1..=i.
+/// `q` is `[batch, heads, len, head_dim]`, already scaled; `k` and `v` have `kv_heads` heads.
+/// Returns the shape of `q`. With a window of w tokens, position i attends to i-w+1..=i.
 pub(crate) fn forward(
     shape: &AttentionShape,
     q: Tensor<4>,
@@ -117,8 +117,8 @@ pub(crate) fn forward(
     (out, AttentionSaved { q, k, v, weights: Weights::Kept(probabilities) })
 }
 
-/// Gradients of q (scaled, as it was given), k and v, in their own shapes; `d_out` has the shape of the
-/// output.
+/// Gradients of q (as given, already scaled), k and v, in their own shapes. `d_out` has the shape
+/// of the output.
 pub(crate) fn backward(
     shape: &AttentionShape,
     d_out: Tensor<4>,

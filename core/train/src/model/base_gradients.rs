@@ -1,5 +1,5 @@
-//! Gradients of base weights, for pretraining a small model. A federation never trains base weights, so this is behind a
-//! feature that no program enables.
+//! Gradients of base weights, for pretraining a small model. A federation never trains base
+//! weights, so this is behind a feature that no shipped program enables.
 
 use std::collections::BTreeMap;
 
@@ -17,15 +17,17 @@ use crate::Result;
 pub struct BaseGradients {
     /// Mean loss over the labelled tokens, in nats.
     pub loss: f64,
-    /// Gradient of the mean loss, by Hugging Face name; each as long as the tensor of that name, row-major.
+    /// Gradient of the mean loss, by Hugging Face name; each is row-major and as long as the tensor
+    /// of that name.
     pub gradients: BTreeMap<String, Vec<f32>>,
 }
 
 impl Decoder {
-    /// The mean loss of `batch` without an adapter, and the gradient of every base weight. The weights must be in f32.
+    /// The mean loss of `batch` without an adapter, and the gradient of every base weight. The
+    /// weights must be in f32.
     ///
     /// # Errors
-    /// A sequence longer than the model's context, or a token outside of its vocabulary.
+    /// A sequence longer than the model's context, or a token outside its vocabulary.
     pub fn base_gradients(&self, batch: &Batch) -> Result<BaseGradients> {
         let wants = Wants { base: true, ..Wants::default() };
         let labels = batch.label_count() as f64;
@@ -38,7 +40,7 @@ impl Decoder {
     /// The mean loss of `batch` without an adapter, in nats.
     ///
     /// # Errors
-    /// As of [`Self::base_gradients`].
+    /// Those of [`Self::base_gradients`].
     pub fn base_loss(&self, batch: &Batch) -> Result<f64> {
         let sum = self.loss_sum(&LoraLayers::none(self.config.layers), batch)?;
         Ok(sum / batch.label_count() as f64)

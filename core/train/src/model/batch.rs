@@ -13,7 +13,7 @@ use crate::{Result, TrainError};
 pub struct TokenSequence {
     /// Token ids.
     pub ids: Vec<u32>,
-    /// Loss mask, as long as `ids`.
+    /// Loss mask, of the same length as `ids`.
     pub labels: Vec<bool>,
 }
 
@@ -51,13 +51,13 @@ impl Batch {
         batch.check()
     }
 
-    /// Puts short sequences one behind the other into rows as long as the longest of them, so that
-    /// little is padded. Attention does not cross from one to the next, and rotary positions matter
-    /// by their differences only, so the loss is that of [`Self::new`]. Fails when no token of the
-    /// batch carries a loss.
+    /// Packs short sequences one after the other into rows as long as the longest of them, which
+    /// leaves little padding. Attention does not cross from one sequence to the next, and rotary
+    /// embeddings depend on differences of positions only, so the loss is that of [`Self::new`].
+    /// Fails when no token of the batch carries a loss.
     pub fn packed(sequences: &[&TokenSequence]) -> Result<Self> {
         let len = sequences.iter().map(|s| s.ids.len()).max().unwrap_or(0);
-        // First fit, the longest first; a stable order keeps rounds repeatable.
+        // First fit, longest first. The sort is stable, so that rounds are reproducible.
         let mut order: Vec<&TokenSequence> = sequences.to_vec();
         order.sort_by_key(|sequence| std::cmp::Reverse(sequence.ids.len()));
         let mut used: Vec<usize> = Vec::new();
@@ -100,7 +100,7 @@ impl Batch {
         Ok(())
     }
 
-    /// The loss is taken at ascending rows.
+    /// Sorts the rows, as the loss requires; fails without rows.
     fn check(mut self) -> Result<Self> {
         if self.rows.is_empty() {
             return Err(TrainError::setting("batch", "no token in it carries a loss"));
@@ -124,7 +124,7 @@ impl Batch {
     }
 }
 
-/// Numbers of tokens or rows, on the host and on the device.
+/// Lists of token ids or row indices, on the host and on the device.
 #[derive(Clone)]
 pub(crate) struct Indices {
     pub(crate) host: Vec<u32>,
@@ -132,8 +132,8 @@ pub(crate) struct Indices {
 }
 
 impl Indices {
-    /// Puts all `lists` on the device. One with memory of its own gets them as one buffer, and what
-    /// is returned are views into it.
+    /// Uploads all `lists` to the device. A device with memory of its own receives them as one
+    /// buffer, and the results are views into it.
     pub(crate) fn put<const N: usize>(lists: [&[u32]; N], device: &Device) -> [Self; N] {
         let ints = |list: &[u32]| list.iter().map(|id| *id as i32).collect::<Vec<_>>();
         if is_host(device) {
@@ -152,7 +152,7 @@ impl Indices {
         })
     }
 
-    /// `len` of them from `start` on.
+    /// A view of `len` numbers from `start` on.
     pub(crate) fn narrow(&self, start: usize, len: usize) -> Self {
         let host = self.host[start..start + len].to_vec();
         Self { host, tensor: self.tensor.clone().narrow(0, start, len) }

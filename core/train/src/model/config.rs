@@ -20,22 +20,22 @@ pub(crate) use fields::COMMAND_TRAINER;
 pub enum RopeScaling {
     /// Positions divided by `factor`.
     Linear {
-        /// Stretch of the context.
+        /// Stretch factor of the context.
         factor: f64,
     },
     /// NTK-aware: for sequences longer than `original_max_position` the base grows with the length.
     Dynamic {
-        /// Stretch of the context.
+        /// Stretch factor of the context.
         factor: f64,
         /// Context length of the pretraining.
         original_max_position: usize,
     },
-    /// YaRN: high frequencies kept, low ones divided by `factor`, a ramp between; cosines and sines
-    /// are multiplied.
+    /// YaRN: high frequencies kept, low ones divided by `factor`, with a ramp between; cosines and
+    /// sines are multiplied by a factor of their own.
     Yarn {
-        /// Stretch of the low frequencies.
+        /// Stretch factor of the low frequencies.
         factor: f64,
-        /// What cosines and sines are multiplied by.
+        /// Factor of cosines and sines.
         attention_factor: f64,
         /// Frequencies with more turns than this in the original context are kept.
         beta_fast: f64,
@@ -43,12 +43,12 @@ pub enum RopeScaling {
         beta_slow: f64,
         /// Context length of the pretraining.
         original_max_position: usize,
-        /// The ramp begins and ends at whole coordinates.
+        /// Whether the ramp begins and ends at whole coordinates.
         truncate: bool,
     },
-    /// Llama 3: low frequencies divided by `factor`, high ones kept, a ramp between.
+    /// Llama 3: low frequencies divided by `factor`, high ones kept, with a ramp between.
     Llama3 {
-        /// Stretch of the low frequencies.
+        /// Stretch factor of the low frequencies.
         factor: f64,
         /// Wavelengths above `original / low_freq_factor` are stretched in full.
         low_freq_factor: f64,
@@ -57,13 +57,13 @@ pub enum RopeScaling {
         /// Context length of the pretraining.
         original_max_position: usize,
     },
-    /// LongRoPE: each frequency has its own divisor, one for short sequences and one for long ones.
+    /// LongRoPE: each frequency has two divisors, one for short sequences and one for long ones.
     LongRope {
-        /// Divisors up to `original_max_position` tokens, one for each frequency.
+        /// Divisors up to `original_max_position` tokens, one per frequency.
         short: Arc<[f64]>,
-        /// Divisors beyond.
+        /// Divisors for longer sequences, one per frequency.
         long: Arc<[f64]>,
-        /// What cosines and sines are multiplied by.
+        /// Factor of cosines and sines.
         attention_factor: f64,
         /// Context length of the pretraining.
         original_max_position: usize,
@@ -82,7 +82,7 @@ pub struct Rope {
 /// Shape and switches of one decoder.
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
-    /// Which family it belongs to.
+    /// The family of the model.
     pub family: Family,
     /// Width of the residual stream.
     pub hidden_size: usize,
@@ -98,7 +98,7 @@ pub struct ModelConfig {
     pub head_dim: usize,
     /// Rows of the embedding.
     pub vocab_size: usize,
-    /// The function of the feed-forward block's gate.
+    /// The activation function of the feed-forward block's gate.
     pub activation: Activation,
     /// Added to the mean square in RMSNorm.
     pub rms_norm_eps: f64,
@@ -106,36 +106,37 @@ pub struct ModelConfig {
     pub rope_theta: f64,
     /// Stretch of the rotary frequencies.
     pub rope_scaling: Option<RopeScaling>,
-    /// The rotary embedding of layers with a window, where it is another one (Gemma 3).
+    /// The rotary embedding of layers with a window, where it differs (Gemma 3).
     pub local_rope: Option<Rope>,
-    /// Coordinates of each head that are rotated, from the first on; even.
+    /// Number of leading coordinates of each head that are rotated; even.
     pub rotary_dim: usize,
-    /// Which layers have a rotary embedding at all.
+    /// Which layers have a rotary embedding.
     pub rope_layers: Vec<bool>,
-    /// Longest sequence the model was made for, in tokens, before any stretch; see
+    /// The context length of the pretraining, in tokens, before any stretching; see
     /// [`Self::context`].
     pub max_position: usize,
-    /// The output head is the embedding.
+    /// Whether the output head is the embedding.
     pub tied_head: bool,
-    /// Biases on the query, key and value projections.
+    /// Whether the query, key and value projections have biases.
     pub qkv_bias: bool,
-    /// Bias on the attention output projection.
+    /// Whether the attention output projection has a bias.
     pub output_bias: bool,
-    /// Biases in the feed-forward block.
+    /// Whether the projections of the feed-forward block have biases.
     pub mlp_bias: bool,
-    /// RMSNorm on queries and keys.
+    /// RMSNorm on queries and keys, if there is one.
     pub qk_norm: Option<QkNorm>,
-    /// Each layer's attention window in tokens (itself included); `None` sees everything before it.
+    /// Each layer's attention window in tokens, the current one included; `None` attends to all
+    /// tokens before.
     pub windows: Vec<Option<usize>>,
-    /// What embeddings are multiplied by.
+    /// Factor of the embeddings.
     pub embedding_scale: f64,
-    /// What the scores of attention are multiplied by.
+    /// Factor of the attention scores.
     pub attention_scale: f64,
-    /// What each block's output is multiplied by before the residual is added.
+    /// Factor of each block's output before the residual is added.
     pub residual_scale: f64,
-    /// What logits are multiplied by.
+    /// Factor of the logits.
     pub logit_scale: f64,
-    /// First token of a sequence, if the model wants one.
+    /// The token that starts a sequence, if the model requires one.
     pub bos_token_id: Option<u32>,
     /// Tokens that end an answer.
     pub eos_token_ids: Vec<u32>,
@@ -145,8 +146,8 @@ impl ModelConfig {
     /// Reads the text of a `config.json`; `path` is only used in errors.
     ///
     /// # Errors
-    /// A field that is missing or has no usable value, a family or a kind of rotary scaling that is
-    /// not known, a field that changes the computation and is not followed here: each by its name.
+    /// A field that is missing or has no usable value, an unknown family or kind of rotary scaling,
+    /// or a field that changes the computation and is not implemented here: each by its name.
     pub fn from_json(text: &str, path: &Path) -> Result<Self> {
         let object: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(text).map_err(|e| TrainError::format(path, e.to_string()))?;
@@ -155,7 +156,7 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// A configuration of no size, with the switches that the family alone decides.
+    /// A configuration with all sizes zero and the switches that the family alone decides.
     pub(crate) fn plain(family: Family) -> Self {
         Self {
             family,
@@ -203,7 +204,7 @@ impl ModelConfig {
         (stretched as usize).max(self.max_position)
     }
 
-    /// Checks that the sizes fit together; the error says which do not.
+    /// Checks that the sizes are consistent; the error says which are not.
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
         let sizes = [
             ("hidden_size", self.hidden_size),

@@ -27,30 +27,30 @@ pub struct Decoder {
     pub(crate) embedding: Frozen,
     pub(crate) layers: Vec<Layer>,
     pub(crate) norm: RmsNorm,
-    /// `None`: the embedding.
+    /// `None` if the head is the embedding.
     pub(crate) head: Option<Frozen>,
     /// See [`Decoder::checkpoint_layers`].
     checkpointing: bool,
     pub(super) tables: Tables,
 }
 
-/// What a layer's forward pass leaves for its backward pass.
+/// What a layer's forward pass keeps for its backward pass.
 enum Kept {
-    /// Every activation it needs.
+    /// Every activation that the backward pass needs.
     Activations(Box<LayerSaved>),
-    /// The layer's input, from which they are computed again.
+    /// Only the layer's input, from which the activations are recomputed.
     Input(Box<Tensor<2>>),
 }
 
-/// Wall-clock seconds of the parts of one pass. Devices that compute behind the caller's back show their
-/// waiting in the part that first needs a result.
+/// Wall-clock seconds of the stages of one pass. With a device that computes asynchronously,
+/// waiting is attributed to the stage that first needs a result.
 #[derive(Clone, Copy, Debug, Default, PartialEq, serde::Serialize)]
 pub struct StageSeconds {
     /// Embedding and layers.
     pub forward: f64,
     /// Final norm, output head and loss, with their gradients.
     pub head: f64,
-    /// Layers, backwards.
+    /// Backward pass of the layers.
     pub backward: f64,
 }
 
@@ -62,7 +62,7 @@ impl std::ops::AddAssign for StageSeconds {
     }
 }
 
-/// Loss of a batch and the gradients asked for.
+/// Loss of a batch and the requested gradients.
 #[cfg_attr(
     not(feature = "base-gradients"),
     expect(dead_code, reason = "gradients of base weights are read by that feature alone")
@@ -72,17 +72,19 @@ pub(crate) struct DecoderGradients {
     /// Sum of the losses over the labelled positions, not scaled.
     pub(crate) loss_sum: LossSum,
     pub(crate) layers: Vec<LayerGradients>,
-    /// Gradients of embedding rows in the batch: `[rows, hidden]`, with full-parameter training only.
+    /// Gradients of the embedding rows in the batch, `[rows, hidden]`; only in full-parameter
+    /// training.
     pub(crate) embedded: Option<Tensor<2>>,
     pub(crate) norm: Option<Tensor<1>>,
     pub(crate) head: Option<Tensor<2>>,
 }
 
 impl Decoder {
-    /// Reads the weights of `source`, one tensor at a time, to compute on `device`.
+    /// Reads the weights of `source`, one tensor at a time, to `device`.
     ///
     /// # Errors
-    /// A tensor that is missing or misshapen, or a value that is not finite or does not fit `precision`.
+    /// A tensor that is missing or has the wrong shape, or a value that is not finite or does not
+    /// fit `precision`.
     pub fn load(
         config: &ModelConfig,
         source: &dyn TensorSource,
@@ -99,7 +101,7 @@ impl Decoder {
         };
         let mut norm = read_norm(&reader, config, FINAL_NORM, config.hidden_size)?;
         if config.logit_scale != 1.0 {
-            // Logits are linear in this weight, so their scale is part of it.
+            // Logits are linear in this weight, so their scale is multiplied into it.
             norm.gamma = norm.gamma.mul_scalar(config.logit_scale);
         }
         Ok(Self {
@@ -114,14 +116,14 @@ impl Decoder {
         })
     }
 
-    /// Gradient checkpointing: keep only each layer's input between the passes and run the layer again for
-    /// its backward pass. The gradients are the same bit for bit; a step takes a third longer, and activations
-    /// take about a tenth of the memory.
+    /// Gradient checkpointing: keep only each layer's input between the passes and recompute the
+    /// layer in its backward pass. The gradients are bit-identical; a step takes a third longer,
+    /// and activations take about a tenth of the memory.
     pub fn checkpoint_layers(&mut self, on: bool) {
         self.checkpointing = on;
     }
 
-    /// How exactly products are computed at least, from now on. Without this call it is in f32.
+    /// Sets the minimum precision of matrix products from now on; the default is f32.
     pub fn compute_in(&mut self, precision: ComputePrecision) {
         let linears =
             self.layers.iter_mut().flat_map(|layer| layer.projections.iter_mut().flatten());
@@ -130,7 +132,8 @@ impl Decoder {
         matrices.for_each(|matrix| matrix.compute_in(precision));
     }
 
-    /// Bytes of the frozen matrices: projections, embedding, and head if it is not the embedding.
+    /// Size in bytes of the frozen matrices: projections, embedding, and the head if it is not the
+    /// embedding.
     pub fn base_bytes(&self) -> usize {
         let linears = self.layers.iter().flat_map(|layer| layer.projections.iter().flatten());
         let projections = linears.map(|linear| &linear.weight);
@@ -138,8 +141,8 @@ impl Decoder {
         matrices.map(Frozen::bytes).sum()
     }
 
-    /// Bytes that this process has reserved on the device, which is the most it ever used there; 0 on the processor and
-    /// where a backend does not say.
+    /// Bytes that this process has reserved on the device, which is its peak usage there; 0 on the
+    /// processor and where a backend does not report it.
     pub fn device_memory_bytes(&self) -> u64 {
         match is_host(&self.device) {
             true => 0,
@@ -221,7 +224,7 @@ impl Decoder {
         Ok(DecoderGradients { seconds, loss_sum, layers, embedded, norm, head: d_head })
     }
 
-    /// Logits of every position, `[sequences * len, vocab]`: for parity tests and small models.
+    /// Logits of every position, `[sequences * len, vocab]`; for parity tests and small models.
     pub(crate) fn logits(&self, lora: &LoraLayers, ids: &[u32], len: usize) -> Tensor<2> {
         let pass = Pass::new(self, ids, len, Wants::default());
         let (h, _) = self.norm.forward(pass.hidden(lora));

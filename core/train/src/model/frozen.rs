@@ -1,5 +1,5 @@
-//! Frozen matrices in memory: on the device, or, where that is the processor, in fewer bits beside
-//! it.
+//! Frozen matrices in memory: on the device, or, if that is the processor, packed in fewer bits
+//! beside the tensors.
 
 mod blocks;
 mod on_device;
@@ -19,18 +19,19 @@ use on_device::Blocks;
 use packed::Packed;
 pub use precision::{BasePrecision, Unfit};
 
-/// Values that the processor has in f32 at a time, 16 MiB of them: a matrix with more is decoded in
+/// Most values that the processor decodes to f32 at a time (16 MiB): a larger matrix is decoded in
 /// runs of rows.
 const DECODED_VALUES: usize = 4 << 20;
 
-/// As [`DECODED_VALUES`], for devices with memory of their own, where a run is a launch: 256 MiB.
+/// As [`DECODED_VALUES`], for devices with memory of their own, where each run costs a launch (256
+/// MiB).
 const DECODED_VALUES_ON_DEVICE: usize = 64 << 20;
 
 /// A base matrix `[outputs, inputs]` that is never trained. Cheap to clone: clones share the
 /// values.
 ///
-/// Packed values are decoded a part at a time where they are: what a product gives is the same as
-/// with a dense matrix of the decoded values.
+/// Packed values are decoded where they are stored, a part at a time. A product gives the same
+/// result as one with a dense matrix of the decoded values.
 #[derive(Clone)]
 pub(crate) struct Frozen {
     values: Values,
@@ -42,11 +43,11 @@ pub(crate) struct Frozen {
 #[derive(Clone)]
 #[allow(clippy::large_enum_variant, reason = "a model has some hundreds of them")]
 enum Values {
-    /// In f32, or, on devices with memory of their own that compute with them, in halves.
+    /// In f32, or in a 16-bit type on devices with memory of their own that compute with it.
     Dense(Tensor<2>),
-    /// On the processor.
+    /// Packed, on the processor.
     Packed(Arc<Packed>, Device),
-    /// On a device with memory of its own.
+    /// In blocks, on a device with memory of its own.
     Blocks(Blocks),
 }
 
@@ -74,7 +75,7 @@ impl Frozen {
         Ok(Self { values, run, compute: ComputePrecision::F32 })
     }
 
-    /// From now on products may be in `compute`, where the device has it.
+    /// Lets products be computed in `compute` from now on, where the device supports it.
     pub(crate) fn compute_in(&mut self, compute: ComputePrecision) {
         self.compute = compute;
         if let Values::Dense(weight) = &self.values
@@ -85,12 +86,12 @@ impl Frozen {
         }
     }
 
-    /// In what products may be.
+    /// The minimum precision of products.
     pub(crate) fn compute(&self) -> ComputePrecision {
         self.compute
     }
 
-    /// Bytes held, here or on the device.
+    /// Size in bytes, on the host or on the device.
     pub(crate) fn bytes(&self) -> usize {
         match &self.values {
             Values::Dense(weight) => {
@@ -141,7 +142,7 @@ impl Frozen {
         }
     }
 
-    /// Rows of the matrix.
+    /// Number of rows.
     pub(crate) fn outputs(&self) -> usize {
         self.dims()[0]
     }
@@ -167,7 +168,8 @@ impl Frozen {
         }
     }
 
-    /// The product with the weight or its transpose, in f32 whatever its operands are in.
+    /// The product with the weight or its transpose; the result is in f32, whatever the operands'
+    /// type.
     fn product(&self, x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
         match self.operands() {
             DType::BF16 => x.cast(DType::BF16).matmul(weight.cast(DType::BF16)).cast(DType::F32),
@@ -175,7 +177,7 @@ impl Frozen {
         }
     }
 
-    /// Runs of rows, each decoded when it is asked for, with the number of its first row.
+    /// The runs of rows, each decoded on demand, with the index of its first row.
     fn runs(&self) -> impl Iterator<Item = (usize, Tensor<2>)> {
         let [rows, columns] = self.dims();
         (0..rows).step_by(self.run).map(move |first| {
@@ -192,13 +194,13 @@ impl Frozen {
     }
 }
 
-/// Whether `device` has memory of its own and computes with this type.
+/// Whether `device` has memory of its own and supports arithmetic in this type.
 fn has(device: &Device, dtype: DType) -> bool {
     !is_host(device) && device.supports_dtype(dtype)
 }
 
-/// A matrix of halves on a device with memory of its own: as it is where the device computes with
-/// that type, else in f32.
+/// Uploads a matrix of 16-bit values to a device with memory of its own: unchanged if the device
+/// computes with that type, else in f32.
 fn in_halves(packed: &Packed, device: &Device) -> Tensor<2> {
     let shape = [packed.rows(), packed.columns()];
     match packed.values() {

@@ -1,6 +1,6 @@
-//! The parts of a layer that are not matrix products, fused. On the CPU device each is one pass over memory,
-//! on all threads; on other devices the same formula in tensor operations. Tests hold the two against each
-//! other.
+//! The parts of a layer that are not matrix products, fused. On the CPU device each is one pass
+//! over memory, on all threads; on other devices it is the same formula in tensor operations. Tests
+//! check the two against each other.
 
 mod generic;
 mod host;
@@ -24,7 +24,8 @@ pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>
     }
 }
 
-/// The gradient of [`rms_norm`]'s input: inv * (g - xhat * mean(g * xhat)), g = dy * gamma, xhat = x * inv.
+/// The gradient of [`rms_norm`]'s input: inv * (g - xhat * mean(g * xhat)), g = dy * gamma, xhat =
+/// x * inv.
 pub(crate) fn rms_norm_backward(
     dy: &Tensor<2>,
     x: &Tensor<2>,
@@ -45,7 +46,7 @@ pub(crate) fn rms_norm_backward(
     }
 }
 
-/// The two constants of GELU's tanh approximation: sqrt(2/pi), and what x^3 is multiplied by.
+/// The two constants of GELU's tanh approximation: sqrt(2/pi), and the coefficient of x^3.
 pub(crate) const GELU_SLOPE: f32 = 0.797_884_6;
 pub(crate) const GELU_CUBE: f32 = 0.044_715;
 
@@ -100,9 +101,9 @@ pub(crate) fn swiglu_backward(
     }
 }
 
-/// Causal softmax over the last dimension of scores `[batch, heads, group * len, len]`: row i of each run of
-/// `len` rows looks at columns i-window+1..=i, and with `starts` (`[batch * len]`) none before the row's own start.
-/// Elsewhere the result is 0.
+/// Causal softmax over the last dimension of scores `[batch, heads, group * len, len]`: row i of
+/// each run of `len` rows attends to columns i-window+1..=i, and with `starts` (`[batch * len]`) to
+/// none before the row's own start. Elsewhere the result is 0.
 pub(crate) fn causal_softmax(
     scores: Tensor<4>,
     window: Option<usize>,
@@ -122,8 +123,8 @@ pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
     }
 }
 
-/// Losses of `logits` `[rows, vocab]` against `targets`: the sum, and, with a scale, the gradient of
-/// `scale * sum` for the logits.
+/// Losses of `logits` `[rows, vocab]` against `targets`: their sum, and, with a scale, the gradient
+/// of `scale * sum` with respect to the logits.
 pub(crate) fn cross_entropy(
     logits: Tensor<2>,
     targets: &Indices,
@@ -141,8 +142,8 @@ pub(crate) fn cross_entropy(
     }
 }
 
-/// `[batch * len, heads * head_dim]` to `[batch, heads, len, head_dim]`, rotated if there is a table, and
-/// multiplied by `scale`.
+/// `[batch * len, heads * head_dim]` to `[batch, heads, len, head_dim]`, rotated if there is a
+/// table, and multiplied by `scale`.
 pub(crate) fn split_heads(
     x: Tensor<2>,
     shape: [usize; 4],

@@ -11,7 +11,7 @@ use super::norm::{NormSaved, RmsNorm};
 use super::past::PastLayer;
 use super::rope::RopeTable;
 
-/// Norms of a layer: before attention, behind it, before the feed-forward block, behind it.
+/// Norms of a layer: before attention, after it, before the feed-forward block, and after it.
 pub(crate) const NORMS: usize = 4;
 const BEFORE_ATTENTION: usize = 0;
 const AFTER_ATTENTION: usize = 1;
@@ -23,21 +23,21 @@ const AFTER_MLP: usize = 3;
 pub(crate) struct Layer {
     pub(crate) norms: [Option<RmsNorm>; NORMS],
     pub(crate) projections: [Option<Linear>; Projection::COUNT],
-    /// Norms on queries and keys, each as wide as its weight: a head, or all of them.
+    /// Norms on queries and keys. A weight is as wide as one head or as all heads together.
     pub(crate) qk_norm: Option<(RmsNorm, RmsNorm)>,
     pub(crate) activation: Activation,
-    /// What each block's output is multiplied by before the residual is added.
+    /// Factor of each block's output before the residual is added.
     pub(crate) residual_scale: f64,
 }
 
-/// What a layer needs to know about the batch.
+/// What a layer needs to know about the pass.
 pub(crate) struct LayerContext<'a> {
     pub(crate) shape: &'a AttentionShape,
-    /// `None`: a layer without rotary embedding.
+    /// `None` for a layer without rotary embedding.
     pub(crate) rope: Option<&'a RopeTable>,
     /// Attention window of this layer.
     pub(crate) window: Option<usize>,
-    /// Positions before this pass, for generation.
+    /// Keys and values of the positions before this pass, for generation.
     pub(crate) past: Option<PastLayer<'a>>,
     pub(crate) wants: Wants,
 }
@@ -60,7 +60,7 @@ pub(crate) struct LayerGradients {
     pub(crate) qk_norm: Option<(Tensor<1>, Tensor<1>)>,
 }
 
-/// The forward pass of projections and norms, with what each leaves for its backward pass.
+/// The forward pass of projections and norms, and what each keeps for its backward pass.
 struct Forward<'a> {
     layer: &'a Layer,
     lora: &'a [Option<Lora>; Projection::COUNT],
@@ -70,7 +70,7 @@ struct Forward<'a> {
 }
 
 impl Forward<'_> {
-    /// A layer has every projection that its family has, and no other is asked for.
+    /// A layer has every projection of its family, and no other is ever requested.
     fn project(&mut self, projection: Projection, x: &Tensor<2>) -> Tensor<2> {
         let slot = projection.slot();
         let Some(linear) = &self.layer.projections[slot] else { return x.clone() };

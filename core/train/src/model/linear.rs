@@ -1,7 +1,7 @@
 //! A projection with an optional adapter, and its hand-written backward pass.
 //!
-//! Forward: y = x W^T + bias + s (x A^T) B^T. Backward, only the parts asked for:
-//! dB = s dy^T u with u = x A^T; du = s dy B; dA = du^T x; dx = dy W + du A; dW = dy^T x.
+//! Forward: y = x W^T + bias + s (x A^T) B^T. Backward, only the requested gradients: dB = s dy^T u
+//! with u = x A^T; du = s dy B; dA = du^T x; dx = dy W + du A; dW = dy^T x.
 
 use burn_tensor::Tensor;
 
@@ -16,7 +16,7 @@ pub(crate) struct Linear {
     pub(crate) bias: Option<Tensor<1>>,
 }
 
-/// Which gradients the backward pass should produce.
+/// Which gradients the backward pass computes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Wants {
     /// Every base weight: full-parameter training.
@@ -35,7 +35,7 @@ pub(crate) struct LinearSaved {
     u: Option<Tensor<2>>,
 }
 
-/// Gradients of one projection's parameters; `None` where not asked for.
+/// Gradients of one projection's parameters; `None` where not requested.
 #[derive(Default)]
 pub(crate) struct LinearGradients {
     pub(crate) weight: Option<Tensor<2>>,
@@ -68,7 +68,7 @@ impl Linear {
         (y, LinearSaved { x: keep_x.then(|| x.clone()), u })
     }
 
-    /// `dy` is `[rows, outputs]`; returns dx and the gradients asked for.
+    /// `dy` is `[rows, outputs]`; returns dx and the requested gradients.
     pub(crate) fn backward(
         &self,
         dy: Tensor<2>,

@@ -6,8 +6,8 @@ use serde::{Deserialize, Serialize};
 use super::config::ModelConfig;
 use super::transfer::upload;
 
-/// The projections of a decoder layer that an adapter can sit beside. A model has those of
-/// [`Self::SEPARATE`], or, where some of them are one matrix, those of [`Self::FUSED`].
+/// The projections of a decoder layer that an adapter can be attached to. A model has those of
+/// [`Self::SEPARATE`] or, where some of them are stored as one matrix, those of [`Self::FUSED`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Projection {
@@ -32,7 +32,7 @@ pub enum Projection {
 }
 
 impl Projection {
-    /// How many there are.
+    /// Number of projections.
     pub const COUNT: usize = 9;
 
     /// All of them, in the order of their slots.
@@ -48,7 +48,7 @@ impl Projection {
         Self::GateUpProj,
     ];
 
-    /// Those of most models, in the order of a layer's forward pass.
+    /// Those of most models, in the order of a layer's forward pass: no matrix is fused.
     pub const SEPARATE: [Self; 7] = [
         Self::QProj,
         Self::KProj,
@@ -104,7 +104,7 @@ impl Projection {
         Self::ALL.into_iter().find(|projection| projection.name() == name)
     }
 
-    /// (outputs, inputs) of this projection's weight.
+    /// Shape of this projection's weight: (outputs, inputs).
     pub fn shape(self, config: &ModelConfig) -> (usize, usize) {
         let hidden = config.hidden_size;
         let queries = config.heads * config.head_dim;
@@ -153,7 +153,7 @@ pub(crate) struct LoraLayers {
 }
 
 impl LoraLayers {
-    /// No adapter anywhere.
+    /// No adapter on any projection.
     pub(crate) fn none(layers: usize) -> Self {
         Self { layers: (0..layers).map(|_| Default::default()).collect() }
     }

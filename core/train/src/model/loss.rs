@@ -12,11 +12,11 @@ use super::transfer::{is_host, to_vec, upload};
 /// Rows of logits that the processor computes at a time.
 const CHUNK_ROWS: usize = 128;
 
-/// Logits that a device with memory of its own computes at a time, 256 MiB of them.
+/// Most logits computed at a time on a device with memory of its own (256 MiB).
 const CHUNK_LOGITS: usize = 64 << 20;
 
-/// A sum of losses where it was computed. On a device it stays there until the whole step is
-/// launched.
+/// A sum of losses, kept where it was computed. On a device it stays there until the whole step has
+/// been launched.
 #[derive(Clone)]
 #[allow(clippy::large_enum_variant, reason = "a pass has one")]
 pub(crate) enum LossSum {
@@ -27,7 +27,7 @@ pub(crate) enum LossSum {
 }
 
 impl LossSum {
-    /// The sum of both, which are of one device.
+    /// Adds two sums, which must be on the same device.
     pub(crate) fn plus(self, other: Self) -> Self {
         match (self, other) {
             (Self::Device(sum), Self::Device(other)) => Self::Device(sum + other),
@@ -43,7 +43,7 @@ impl LossSum {
         }
     }
 
-    /// On the host: a download where it is on a device.
+    /// The sum on the host; downloaded if it is on a device.
     pub(crate) fn value(self) -> f64 {
         match self {
             Self::Host(sum) => sum,
@@ -52,7 +52,7 @@ impl LossSum {
     }
 }
 
-/// Sum of the losses, and the gradients asked for.
+/// Sum of the losses, and the requested gradients.
 pub(crate) struct HeadOutcome {
     /// Sum over the rows of -log p(target).
     pub(crate) loss_sum: LossSum,
@@ -62,8 +62,8 @@ pub(crate) struct HeadOutcome {
     pub(crate) d_head: Option<Tensor<2>>,
 }
 
-/// `hidden` is `[rows, hidden]`, `head` is `[vocab, hidden]`, one target for each row. Gradients
-/// are those of `scale * loss_sum`; with no scale, none are computed.
+/// `hidden` is `[rows, hidden]`, `head` is `[vocab, hidden]`, with one target per row. Gradients
+/// are those of `scale * loss_sum`; without a scale none are computed.
 pub(crate) fn cross_entropy(
     hidden: &Tensor<2>,
     head: &Frozen,
@@ -97,8 +97,8 @@ pub(crate) fn cross_entropy(
     HeadOutcome { loss_sum: loss_sum.unwrap_or(LossSum::Host(0.0)), d_hidden, d_head }
 }
 
-/// Rows of logits at a time; on a device of nearly equal numbers, so that the same kernels serve
-/// all.
+/// Rows of logits per chunk. On a device the chunks are of nearly equal size, so that one set of
+/// compiled kernels serves all.
 fn chunk_rows(hidden: &Tensor<2>, head: &Frozen, rows: usize) -> usize {
     if is_host(&hidden.device()) {
         return CHUNK_ROWS;

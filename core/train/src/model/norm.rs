@@ -24,7 +24,7 @@ impl RmsNorm {
         (y, NormSaved { x, inverse })
     }
 
-    /// The gradient of the input, and that of gamma when asked for.
+    /// The gradient of the input, and that of gamma if requested.
     pub(crate) fn backward(
         &self,
         dy: Tensor<2>,

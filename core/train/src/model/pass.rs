@@ -1,4 +1,4 @@
-//! One pass over a batch.
+//! The tables and shapes of one pass over a batch.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -18,21 +18,21 @@ pub(super) struct Pass<'a> {
     decoder: &'a Decoder,
     shape: AttentionShape,
     rope: RopeTable,
-    /// The rotary table of layers with a window, where it is another one.
+    /// The rotary table of layers with a window, where it differs.
     local_rope: Option<RopeTable>,
     wants: Wants,
     pub(super) ids: Indices,
-    /// Where a loss is taken; none outside of a batch.
+    /// The rows at which a loss is taken; empty where nothing is predicted.
     pub(super) rows: Indices,
-    /// What is to be predicted there.
+    /// The tokens to predict at these rows.
     pub(super) targets: Indices,
 }
 
-/// The tables of the last length, which mostly is the next one's too. Clones share them.
+/// The tables of the last length used, which is usually also the next one. Clones share them.
 #[derive(Clone, Default)]
 pub(super) struct Tables(Arc<Mutex<Option<(usize, Rotary)>>>);
 
-/// The table of all layers, and that of layers with a window, where it is another one.
+/// The table of all layers, and that of layers with a window, where it differs.
 pub(super) type Rotary = (RopeTable, Option<RopeTable>);
 
 impl Tables {
@@ -52,7 +52,7 @@ impl Tables {
 }
 
 impl<'a> Pass<'a> {
-    /// Over rows of `len` tokens, `ids` in all, with nothing to predict.
+    /// A pass over rows of `len` tokens, `ids` in all, without a loss.
     pub(super) fn new(decoder: &'a Decoder, ids: &[u32], len: usize, wants: Wants) -> Self {
         let [ids] = Indices::put([ids], &decoder.device);
         let none = Indices { host: Vec::new(), tensor: ids.tensor.clone() };
@@ -73,7 +73,7 @@ impl<'a> Pass<'a> {
         pass
     }
 
-    /// One sequence whose tokens stand behind others, with the rotary tables of their positions.
+    /// A pass over a continuation of one sequence, with the rotary tables of its positions.
     pub(super) fn after(
         decoder: &'a Decoder,
         ids: &[u32],
@@ -88,7 +88,7 @@ impl<'a> Pass<'a> {
         Self { decoder, shape, rope, local_rope, wants, ids, rows, targets }
     }
 
-    /// The context of a layer that goes on from positions before this pass.
+    /// The context of a layer that continues from positions before this pass.
     pub(super) fn context_after<'b>(
         &'b self,
         layer: usize,
@@ -118,7 +118,7 @@ impl<'a> Pass<'a> {
         LayerContext { shape: &self.shape, rope, window, past: None, wants: self.wants }
     }
 
-    /// Forward without keeping anything.
+    /// Forward pass that keeps no activations.
     pub(super) fn hidden(&self, lora: &LoraLayers) -> Tensor<2> {
         let mut x = self.decoder.embed(&self.ids);
         for (index, layer) in self.decoder.layers.iter().enumerate() {

@@ -1,4 +1,5 @@
-//! Keys and values of positions that have been computed, so that the next token costs one position, not all of them again.
+//! Key-value cache: keys and values of computed positions, so that the next token costs one
+//! position instead of all of them.
 
 use std::cell::RefCell;
 
@@ -14,29 +15,29 @@ use super::product::product;
 use super::rope::RopeTable;
 use crate::Result;
 
-/// Positions computed at a time: what bounds the scores of a long prompt to this many rows.
+/// Positions computed at a time: it bounds the scores of a long prompt to this many rows.
 const CHUNK: usize = 256;
-/// Room for positions at the start; it doubles.
+/// Initial capacity in positions; it doubles when exceeded.
 const FIRST_ROOM: usize = 256;
 
-/// What one sequence leaves behind in every layer.
+/// The cache of one sequence, over all layers.
 pub(crate) struct Past {
     layers: Vec<RefCell<LayerPast>>,
-    /// Positions that are kept.
+    /// Number of cached positions.
     len: usize,
     rope: RopeTable,
     local_rope: Option<RopeTable>,
-    /// Positions that were ever run through the layers.
+    /// Positions run through the layers so far, including those forgotten since.
     computed: usize,
 }
 
-/// Rotated keys and values, `[1, kv_heads, room, head_dim]`; `None` before the first position.
+/// Rotated keys, and values, `[1, kv_heads, capacity, head_dim]`; `None` before the first position.
 #[derive(Default)]
 struct LayerPast {
     kept: Option<[Tensor<4>; 2]>,
 }
 
-/// One layer's part of a pass that goes on from a [`Past`].
+/// One layer's part of a pass that continues from a [`Past`].
 #[derive(Clone, Copy)]
 pub(crate) struct PastLayer<'a> {
     layer: &'a RefCell<LayerPast>,
@@ -55,7 +56,7 @@ impl Past {
         }
     }
 
-    /// Positions that were ever run through the layers.
+    /// Positions run through the layers so far, including those forgotten since.
     pub(crate) fn computed(&self) -> usize {
         self.computed
     }
@@ -65,8 +66,9 @@ impl Past {
         self.len = self.len.min(len);
     }
 
-    /// Whether positions that are kept are of no use to a sequence of `total`: LongRoPE has other frequencies for short
-    /// sequences than for long ones, and transformers computes a sequence anew where it changes them.
+    /// Whether the cache cannot be used for a sequence of `total` positions: LongRoPE has different
+    /// frequencies for short and for long sequences, and transformers recomputes a sequence where
+    /// they change.
     pub(crate) fn is_void(&self, config: &ModelConfig, total: usize) -> bool {
         match config.rope_scaling {
             Some(RopeScaling::LongRope { original_max_position, .. }) => {
@@ -80,10 +82,11 @@ impl Past {
         PastLayer { layer: &self.layers[layer], first: self.len }
     }
 
-    /// Rotary tables of `count` positions behind those that are kept.
+    /// Rotary tables of the `count` positions after the cached ones.
     fn ropes(&mut self, decoder: &Decoder, count: usize) -> Rotary {
         let (config, total) = (&decoder.config, self.len + count);
-        // The frequencies of these change with the length, and keys that are kept stay as they are, as in transformers.
+        // These frequencies change with the length; cached keys stay as they are, as in
+        // transformers.
         let by_length = matches!(
             config.rope_scaling,
             Some(RopeScaling::Dynamic { .. } | RopeScaling::LongRope { .. })
@@ -99,7 +102,8 @@ impl Past {
 }
 
 impl Decoder {
-    /// Logits of the token after `ids`, which follow what `past` keeps; it keeps them too afterwards.
+    /// Logits of the token after `ids`, which continue the cached positions and are cached
+    /// themselves.
     ///
     /// # Errors
     /// A sequence longer than the model's context, or a token outside its vocabulary.
@@ -136,7 +140,7 @@ impl Decoder {
 }
 
 impl LayerPast {
-    /// Puts what is new behind `first` positions and gives all of it.
+    /// Writes the new keys and values after the first `first` positions and returns all of them.
     fn extend(&mut self, first: usize, new: [Tensor<4>; 2]) -> [Tensor<4>; 2] {
         let [_, heads, count, width] = new[0].dims();
         let total = first + count;
@@ -166,7 +170,7 @@ impl LayerPast {
     }
 }
 
-/// A larger buffer with the first `used` positions of the old one.
+/// A larger buffer with the first `used` positions of the old one copied into it.
 fn grow(old: Option<Tensor<4>>, used: usize, shape: [usize; 4], device: &Device) -> Tensor<4> {
     let larger = Tensor::<4>::zeros(shape, device);
     match old {
@@ -179,8 +183,8 @@ fn grow(old: Option<Tensor<4>>, used: usize, shape: [usize; 4], device: &Device)
 }
 
 impl PastLayer<'_> {
-    /// Attention of new queries over all that is kept and the new keys, which are kept from now on. Shapes are those of
-    /// [`attention::forward`](super::attention::forward).
+    /// Attention of the new queries over all cached keys and the new ones, which are cached too.
+    /// Shapes are those of [`attention::forward`](super::attention::forward).
     pub(crate) fn attend(
         self,
         shape: &AttentionShape,
@@ -189,7 +193,7 @@ impl PastLayer<'_> {
     ) -> (Tensor<4>, AttentionSaved) {
         let count = k.dims()[2];
         let [mut k, mut v] = self.layer.borrow_mut().extend(self.first, [k, v]);
-        // The first of the new positions sees `window` positions, itself included; the others begin later.
+        // The first new position sees `window` positions, itself included; the others start later.
         let from = window.map_or(0, |window| (self.first + 1).saturating_sub(window));
         let seen = self.first + count - from;
         if from > 0 {
@@ -206,7 +210,8 @@ impl PastLayer<'_> {
         (out.reshape(shape.queries()), AttentionSaved::whole([q, k, v], probabilities))
     }
 
-    /// 0 where a row may look, minus infinity elsewhere. Rows repeat for each query head that shares a key head.
+    /// The mask: 0 where a row may attend, minus infinity elsewhere. Rows repeat for each query
+    /// head that shares a key head.
     fn mask(
         self,
         [rows, columns]: [usize; 2],

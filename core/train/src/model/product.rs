@@ -1,11 +1,12 @@
-//! The matrix product of this crate: in f32 on every device, unless less is asked for.
+//! The matrix product of this crate: in f32 on every device, unless less is requested.
 //!
-//! Burn computes products of f32 on NVIDIA's tensor cores in TF32: both operands rounded to 11 bits
-//! of significand. Logits are then off by up to 3e-3 of the largest, thirty times what the parity
-//! suite allows. So each operand is cut in two, its value in bf16 and the rest, and three products
-//! are added: what is missing, the product of the rests and their rounding, is below 2^-17 of the
-//! result's terms. The cut is a conversion, because one by sums (Veltkamp's) does not survive a
-//! compiler that contracts a product and a sum once fusion puts them into one kernel.
+//! On NVIDIA's tensor cores, Burn computes f32 products in TF32: both operands are rounded to 11
+//! bits of significand. Logits are then off by up to 3e-3 of the largest, thirty times what the
+//! parity suite allows. So each operand is split in two, its value in bf16 and the remainder, and
+//! three products are added. What is left out, the product of the remainders and their rounding, is
+//! below 2^-17 of the result's terms. The split is a type conversion, because a split by sums
+//! (Veltkamp's) does not survive a compiler that contracts a product and a sum once fusion puts
+//! them into one kernel.
 
 use std::fmt;
 use std::str::FromStr;
@@ -15,14 +16,14 @@ use serde::{Deserialize, Serialize};
 
 use crate::TrainError;
 
-/// How exactly matrix products are computed at least. A device that does not have what is named
-/// computes more exactly: the processor and `wgpu` always in f32. Sums are in f32 with all of them,
-/// and so are adapters, their gradients, the optimiser, norms and the softmax.
+/// The minimum precision of matrix products. A device without the named precision computes more
+/// exactly: the processor and `wgpu` always use f32. In all cases, sums, adapters, their gradients,
+/// the optimiser, norms and the softmax are in f32.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputePrecision {
-    /// Both operands with 24 bits of significand: what the tests of parity hold on every device. On
-    /// CUDA a product is three of `tf32`.
+    /// Both operands with 24 bits of significand, which is what the parity tests require on every
+    /// device. On CUDA, such a product consists of three of `tf32`.
     #[default]
     F32,
     /// Both operands rounded to 11 bits of significand.
@@ -34,7 +35,7 @@ pub enum ComputePrecision {
 }
 
 impl ComputePrecision {
-    /// All names, for messages.
+    /// All names, for error messages.
     pub const NAMES: [&str; 3] = ["f32", "tf32", "bf16"];
 
     /// Its name in settings.
@@ -62,7 +63,7 @@ impl FromStr for ComputePrecision {
     }
 }
 
-/// `a b`, over the last two dimensions, of f32.
+/// The f32 product `a b` over the last two dimensions.
 pub(crate) fn product<const D: usize>(
     a: Tensor<D>,
     b: Tensor<D>,
@@ -81,7 +82,7 @@ fn in_three<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {
     a_high.matmul(b_high) + small
 }
 
-/// x as a sum: the nearest value of 8 bits, and the rest, which is exact.
+/// Splits x into a sum: the nearest value of 8 bits, and the remainder, which is exact.
 fn split<const D: usize>(x: Tensor<D>) -> (Tensor<D>, Tensor<D>) {
     let high = x.clone().cast(DType::BF16).cast(DType::F32);
     let low = x - high.clone();
@@ -106,14 +107,14 @@ mod tests {
     use crate::model::to_vec;
     use crate::random::Stream;
 
-    /// Both signs, four orders of magnitude.
+    /// Values of both signs over four orders of magnitude.
     fn values(count: usize) -> Vec<f32> {
         let mut stream = Stream::new([7; 32], "product");
         let mut next = || (2.0 * stream.unit() - 1.0) * 10f64.powi(stream.below(4) as i32);
         (0..count).map(|_| next() as f32).collect()
     }
 
-    /// What a tensor core keeps of an operand.
+    /// What a tensor core keeps of an operand: 11 bits of significand.
     fn tf32(x: f32) -> f32 {
         f32::from_bits(x.to_bits() & !0x1fff)
     }

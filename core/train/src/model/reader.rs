@@ -1,4 +1,4 @@
-//! Tensors of known shape, read from a source to a device.
+//! Reads tensors of a known shape from a source to a device.
 
 use burn_tensor::{Device, Tensor, TensorData};
 
@@ -9,7 +9,7 @@ use super::lora::Projection;
 use super::weights::{TensorSource, has_bias, layer_name};
 use crate::{Result, TrainError};
 
-/// Reads one tensor at a time, so that only one is ever on the host in f32.
+/// Reads one tensor at a time, so that the host never holds more than one in f32.
 pub(crate) struct Reader<'a> {
     pub(crate) source: &'a dyn TensorSource,
     pub(crate) device: &'a Device,
@@ -22,7 +22,7 @@ impl Reader<'_> {
         Ok(Tensor::from_data(TensorData::new(values, [width]), self.device))
     }
 
-    /// A norm's weight; `offset` is added to what is stored.
+    /// A norm's weight; `offset` is added to the stored values.
     pub(crate) fn gamma(&self, name: &str, width: usize, offset: f32) -> Result<Tensor<1>> {
         let values = self.finite(name, &[width])?.into_iter().map(|value| value + offset).collect();
         Ok(Tensor::from_data(TensorData::new::<f32, _>(values, [width]), self.device))

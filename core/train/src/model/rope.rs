@@ -1,6 +1,6 @@
 //! Rotary position embedding in the rotate-half layout of the Hugging Face weights: of the r
-//! coordinates that are rotated, j is paired with j + r/2, not with its neighbour. What lies behind
-//! them is left as it is.
+//! rotated coordinates, j is paired with j + r/2, not with its neighbour. The coordinates after
+//! them are left as they are.
 
 mod scaling;
 #[cfg(test)]
@@ -24,8 +24,8 @@ pub(crate) struct RopeTable {
 }
 
 impl RopeTable {
-    /// The table of the layers without a window, or of all. Angles are computed in f64 and rounded
-    /// once.
+    /// The table of the layers without a window, or of all layers. Angles are computed in f64 and
+    /// rounded once.
     pub(crate) fn new(config: &ModelConfig, len: usize, device: &Device) -> Self {
         let scaling = config.rope_scaling.as_ref();
         Self::of(config.rope_theta, scaling, config.rotary_dim, len, device)
@@ -60,12 +60,12 @@ impl RopeTable {
         Self { cos: cos_tensor, sin: sin_tensor, host: Arc::new((cos, sin)), half }
     }
 
-    /// Positions in the table.
+    /// Number of positions in the table.
     pub(crate) fn len(&self) -> usize {
         self.cos.dims()[2]
     }
 
-    /// The table of `count` positions from `first` on, which become its positions from 0 on.
+    /// The part of the table with `count` positions from `first` on; `first` becomes position 0.
     pub(crate) fn rows(&self, first: usize, count: usize) -> Self {
         let range = first * self.half..(first + count) * self.half;
         let (cos, sin) = &*self.host;
@@ -77,12 +77,12 @@ impl RopeTable {
         }
     }
 
-    /// Half of the coordinates that are rotated.
+    /// Half the number of rotated coordinates.
     pub(crate) fn half(&self) -> usize {
         self.half
     }
 
-    /// Cosines and sines of a position, [`Self::half`] each.
+    /// Cosines and sines of a position, [`Self::half`] of each.
     pub(crate) fn angles(&self, position: usize) -> (&[f32], &[f32]) {
         let range = position * self.half..(position + 1) * self.half;
         (&self.host.0[range.clone()], &self.host.1[range])

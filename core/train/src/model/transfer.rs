@@ -1,5 +1,5 @@
-//! What crosses between the host and a device with memory of its own, counted: a crossing makes the
-//! caller wait for everything that was launched before it, so a step of training should have few.
+//! Transfers between the host and a device with memory of its own, counted. A transfer can make the
+//! caller wait for everything that was launched before it, so a training step should have few.
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,22 +11,22 @@ static UPLOADED_BYTES: AtomicU64 = AtomicU64::new(0);
 static DOWNLOADS: AtomicU64 = AtomicU64::new(0);
 static DOWNLOADED_BYTES: AtomicU64 = AtomicU64::new(0);
 
-/// Crossings of this process since it started, all devices together. The processor's own tensors
-/// cross nothing.
+/// Transfers of this process since it started, over all devices. Tensors of the processor are not
+/// transferred.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Transfers {
-    /// Buffers sent to a device.
+    /// Number of buffers sent to a device.
     pub uploads: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub uploaded_bytes: u64,
-    /// Buffers read back; each waits for the device.
+    /// Number of buffers read back; each waits for the device.
     pub downloads: u64,
-    /// Their bytes.
+    /// Their size in bytes.
     pub downloaded_bytes: u64,
 }
 
 impl Transfers {
-    /// The crossings so far.
+    /// The transfers so far.
     #[must_use]
     pub fn so_far() -> Self {
         let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
@@ -57,7 +57,7 @@ pub(crate) fn is_host(device: &Device) -> bool {
     *device == Device::flex()
 }
 
-/// A tensor of f32 from values on the host, row-major.
+/// An f32 tensor from row-major values on the host.
 pub(crate) fn upload<const D: usize>(
     values: Vec<f32>,
     shape: [usize; D],
@@ -67,7 +67,7 @@ pub(crate) fn upload<const D: usize>(
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// A tensor of integers from values on the host, row-major.
+/// A tensor of integers from row-major values on the host.
 pub(crate) fn upload_ints<const D: usize>(
     values: Vec<i32>,
     shape: [usize; D],
@@ -77,7 +77,7 @@ pub(crate) fn upload_ints<const D: usize>(
     Tensor::from_data(TensorData::new(values, shape), device)
 }
 
-/// Values of an f32 tensor on the host, row-major.
+/// The values of an f32 tensor on the host, row-major.
 pub(crate) fn to_vec<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     let bytes = tensor.dims().iter().product::<usize>() * size_of::<f32>();
     count(&tensor.device(), &DOWNLOADS, &DOWNLOADED_BYTES, bytes);

@@ -1,4 +1,4 @@
-//! Where a model reads its tensors from, and which it has.
+//! Where a model reads its tensors from, and which tensors it has.
 
 use std::path::Path;
 
@@ -8,10 +8,10 @@ use crate::Result;
 
 /// Something that holds tensors by their Hugging Face names.
 pub trait TensorSource {
-    /// The file or folder, for errors.
+    /// The file or folder, for error messages.
     fn path(&self) -> &Path;
 
-    /// The file that holds a tensor, for errors.
+    /// The file that holds a tensor, for error messages.
     fn file(&self, _name: &str) -> &Path {
         self.path()
     }
@@ -23,7 +23,7 @@ pub trait TensorSource {
     fn read(&self, name: &str, shape: &[usize]) -> Result<Vec<f32>>;
 }
 
-/// Name and shape of every tensor a model of this configuration has, in the order of the forward
+/// Name and shape of every tensor of a model with this configuration, in the order of the forward
 /// pass.
 pub fn parameter_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
     let hidden = config.hidden_size;
@@ -60,7 +60,7 @@ pub fn parameter_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
     shapes
 }
 
-/// Widths of the norms on queries and keys; none where there are none.
+/// Widths of the norms on queries and keys; empty if the family has no such norms.
 pub(crate) fn qk_norm_widths(config: &ModelConfig) -> Vec<usize> {
     let dim = config.head_dim;
     match config.qk_norm {

@@ -1,9 +1,12 @@
-//! The model's own chat template, as transformers renders it, and which part of what it writes is learned.
+//! The model's own chat template, rendered as transformers does, and the parts of its output that
+//! are learned.
 //!
-//! A template with `{% generation %}` marks says so itself. Of another one, an answer is what follows the generation prompt
-//! up to where the conversation that ends with this answer ends. A conversation is one text if that text begins with each
-//! of its own beginnings. If it does not, because the template shows earlier turns in another way (Qwen 3 leaves out what
-//! was thought), there is one text for each answer, in which it is the last turn: that is how the model sees it.
+//! A template with `{% generation %}` marks defines these parts itself. With any other template, an
+//! answer is the text between the generation prompt and the end of the conversation that ends with
+//! this answer. A conversation is one text if that text starts with the rendering of each of its
+//! prefixes. If it does not, because the template renders earlier turns differently (Qwen 3 omits
+//! the reasoning), there is one text per answer, in which that answer is the last turn, as the
+//! model sees it at inference.
 
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
@@ -21,11 +24,11 @@ use super::{jinja, marks};
 use crate::data::{Example, Json, Role, Turn};
 use crate::{Result, TrainError};
 
-/// Text that is rendered of one example at most, over all its parts: what comes before an answer is rendered again for
-/// each.
+/// Most text rendered for one example, over all its parts: the turns before an answer are rendered
+/// again for each answer.
 const MOST_RENDERED_BYTES: usize = 512 << 20;
 
-/// A template that is ready to be rendered.
+/// A compiled template.
 struct Compiled {
     source: String,
     environment: Environment<'static>,
@@ -33,7 +36,7 @@ struct Compiled {
 }
 
 thread_local! {
-    /// The template that this thread has rendered last: a data set has one for all its lines.
+    /// The template that this thread rendered last: all lines of a data set use the same one.
     static LAST: RefCell<Option<Rc<Compiled>>> = const { RefCell::new(None) };
 }
 
@@ -64,7 +67,7 @@ pub(super) struct Conversation<'a> {
 
 impl<'a> Conversation<'a> {
     /// # Errors
-    /// If the model has no template that can be used.
+    /// If the model has no usable template.
     pub(super) fn new(example: &'a Example, tokenizer: &'a TextTokenizer) -> Result<Self> {
         let chat = match example {
             Example::Chat(chat) => Some(chat),
@@ -89,7 +92,7 @@ impl<'a> Conversation<'a> {
         })
     }
 
-    /// Everything, with what is learned.
+    /// The whole conversation and the parts of it that are learned.
     pub(super) fn render(&self) -> Result<Vec<Rendered>> {
         if self.template.is_marked {
             return Ok(vec![self.marked()?]);
@@ -108,7 +111,7 @@ impl<'a> Conversation<'a> {
         }
         let whole = self.text(self.turns.len(), false)?;
         let first = self.tokenizer.first_tokens(&whole, limit)?;
-        // Answers behind the last token need not be found.
+        // Answers behind the last token are not needed.
         if let Some(learned) = self.answers(&whole, first.end())? {
             let rendered = self.rendered(whole, learned, self.turns.len());
             return Ok(vec![rendered.label(first, self.tokenizer)?]);
@@ -117,7 +120,7 @@ impl<'a> Conversation<'a> {
         self.learned_turns().map(tokenize).collect()
     }
 
-    /// What the model is given to write the last answer.
+    /// The text that the model is given to generate the last answer.
     pub(super) fn prompt(&self) -> Result<Rendered> {
         let last = self.turns.iter().rposition(|turn| turn.role == Role::Assistant);
         let turns = last.unwrap_or(self.turns.len());
@@ -135,7 +138,7 @@ impl<'a> Conversation<'a> {
         turns.filter(|(_, turn)| turn.is_learned()).map(|(index, _)| index)
     }
 
-    /// The conversation up to an answer, of which that answer is learned.
+    /// The conversation up to an answer, of which only that answer is learned.
     fn up_to(&self, index: usize) -> Result<Rendered> {
         let text = self.text(index + 1, false)?;
         let start = self.start(index, &text)?;
@@ -143,7 +146,8 @@ impl<'a> Conversation<'a> {
         Ok(self.rendered(text, Vec::from([Range { start, end }]), index + 1))
     }
 
-    /// Where the answers are that begin before `reach`; `None` if the text does not show each as it is when it is last.
+    /// The answers that begin before `reach`, as ranges of `whole`; `None` if the text does not
+    /// render each of them as it does when it is the last turn.
     fn answers(&self, whole: &str, reach: usize) -> Result<Option<Vec<Range<usize>>>> {
         let mut found: Vec<Range<usize>> = Vec::new();
         for index in self.learned_turns() {
@@ -166,8 +170,9 @@ impl<'a> Conversation<'a> {
         Ok(Some(found))
     }
 
-    /// Where an answer begins in the text of the conversation that ends with it: behind the generation prompt. Where that
-    /// holds more than the answer is rendered with (`<think>`), where the two part.
+    /// Where an answer begins in the text of the conversation that ends with it: after the
+    /// generation prompt or, if that contains more than the answer is rendered with (`<think>`),
+    /// where the two diverge.
     fn start(&self, index: usize, through: &str) -> Result<usize> {
         let prompt = self.text(index, true)?;
         if through.starts_with(&prompt) {
@@ -184,7 +189,7 @@ impl<'a> Conversation<'a> {
         }
     }
 
-    /// Everything, of which what the template marks is learned.
+    /// The whole conversation, of which the parts that the template marks are learned.
     fn marked(&self) -> Result<Rendered> {
         let [open, close] = self.unused()?;
         let count = self.turns.len();
@@ -210,9 +215,9 @@ impl<'a> Conversation<'a> {
         Ok(self.rendered(text, learned, count))
     }
 
-    /// Two characters that occur neither in the template nor in what it is given.
+    /// Two characters that occur neither in the template nor in its input.
     fn unused(&self) -> Result<[char; 2]> {
-        // JSON writes these characters as they are.
+        // JSON writes these characters unescaped.
         let as_json = serde_json::to_string(&self.turns)
             .and_then(|turns| Ok(turns + &serde_json::to_string(&self.example_tools)?))
             .and_then(|given| Ok(given + &serde_json::to_string(self.example_values)?));
@@ -240,7 +245,7 @@ impl<'a> Conversation<'a> {
         let special = self.tokenizer.special.iter();
         values.extend(special.map(|(name, text)| (name.clone(), Value::from(text.as_str()))));
         values.extend(self.values.iter().cloned());
-        // A later value of a name replaces an earlier one.
+        // A later value replaces an earlier one of the same name.
         let values: BTreeMap<String, Value> = values.into_iter().collect();
         let text = jinja::render(&self.template.environment, Value::from(values))
             .map_err(|e| bad(&e.to_string()))?;
@@ -257,7 +262,8 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// A turn as transformers hands it to a template: reasoning under each name that templates know.
+/// A turn as transformers hands it to a template, with the reasoning under every name that
+/// templates use for it.
 fn message(turn: &Turn) -> Value {
     let text = |text: &Option<String>| text.as_deref().map(Value::from);
     let content = turn.parts.as_ref().map(value).or_else(|| text(&turn.text));
@@ -270,7 +276,7 @@ fn message(turn: &Turn) -> Value {
         ("tool_calls", turn.tool_calls.as_ref().map(value)),
         ("tool_call_id", text(&turn.tool_call_id)),
     ];
-    // transformers leaves out what has no value, too.
+    // Like transformers, leaves out fields without a value.
     Value::from_pairs(fields.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
@@ -301,7 +307,7 @@ fn source(tokenizer: &TextTokenizer, has_tools: bool) -> Result<&str> {
         .ok_or_else(|| bad("the model has no chat template; name one: alpaca, chatml, vicuna"))
 }
 
-/// Bytes at the beginning that two texts have in common.
+/// Length in bytes of the common prefix of two texts.
 fn common(a: &str, b: &str) -> usize {
     let bytes = a.bytes().zip(b.bytes()).take_while(|(a, b)| a == b).count();
     floor_char_boundary(a, bytes)

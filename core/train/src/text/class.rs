@@ -1,12 +1,13 @@
-//! Classes of tokenizers that transformers 5 builds in a way of its own: of `tokenizer.json` they take vocabulary, merges, added
-//! tokens and post-processor, and split text as the class does. Which class that is depends on the model, too.
+//! Tokenizer classes that transformers 5 builds in its own way: it takes vocabulary, merges, added
+//! tokens and post-processor from `tokenizer.json` and splits text as the class does. The class
+//! depends on the model, too.
 
 use serde_json::{Map, Value, json};
 
 /// How a tokenizer is built.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// As `tokenizer.json` says.
+    /// As `tokenizer.json` specifies.
     File,
     Llama,
     Qwen2,
@@ -15,7 +16,8 @@ pub(super) enum Class {
 }
 
 impl Class {
-    /// What `AutoTokenizer` of transformers 5.24 takes for a model of this type with these settings.
+    /// The class that `AutoTokenizer` of transformers 5.24 chooses for a model of this type with
+    /// these settings.
     pub(super) fn of(model_type: &str, settings: &Map<String, Value>) -> Self {
         let named = settings.get("tokenizer_class").and_then(Value::as_str);
         match (model_type, named.map(|name| name.trim_end_matches("Fast"))) {
@@ -47,7 +49,7 @@ impl Class {
         }
     }
 
-    /// The file that builds what the class builds; `None` if that is the file itself.
+    /// A `tokenizer.json` that builds what the class builds; `None` if that is the file itself.
     pub(super) fn rebuilt(self, bytes: &[u8], settings: &Map<String, Value>) -> Option<Vec<u8>> {
         let mut file: Value = serde_json::from_slice(bytes).ok()?;
         let is_bpe = file["model"]["type"] == "BPE";
@@ -56,7 +58,8 @@ impl Class {
         let prefix = flag("add_prefix_space");
         let (normalizer, words) = match self {
             Self::File => return None,
-            // Other models' classes are named in byte-level files by mistake, and transformers knows.
+            // Byte-level files sometimes name another model's class by mistake; transformers
+            // handles that, too.
             Self::Llama if in_bytes => return None,
             _ if !is_bpe => return None,
             Self::Llama => {

@@ -1,26 +1,29 @@
-//! The first tokens of a text, without tokenising what follows: the tokenizer needs hundreds of bytes of memory for each
-//! byte of text, and of a long text only the beginning is trained on.
+//! The first tokens of a text, without tokenising the rest: the tokenizer needs hundreds of bytes
+//! of memory for each byte of text, and only the beginning of a long text is trained on.
 //!
-//! The text is cut well behind the last token that is wanted, and the tokens next to the cut are not used. A tokenizer
-//! decides locally: by the word, where it splits words first, and by the neighbouring merges where it does not. So the
-//! tokens in front of them are those of the whole text; `tests` hold that for every kind of tokenizer. The exception is no
-//! text: one character from end to end, thousands of times, which Unigram splits by how many there are.
+//! The text is cut well behind the last wanted token, and the tokens next to the cut are discarded.
+//! A tokenizer decides locally: word by word where it splits words first, and by neighbouring
+//! merges where it does not. So the tokens before them are those of the whole text; the tests check
+//! that for every kind of tokenizer. The exception is not ordinary text: a single character
+//! repeated thousands of times, which Unigram splits depending on the number of repetitions.
 
 use super::tokenizer::TextTokenizer;
 use crate::{Result, TrainError};
 
-/// Text that is tokenised at once whatever is wanted of it.
+/// Bytes of text that are tokenised in the first attempt, however few tokens are wanted.
 const FIRST_BYTES: usize = 16 << 10;
-/// And for each token that is wanted; words of many languages have fewer bytes a token.
+/// Further bytes for each wanted token; words of many languages have fewer bytes per token.
 const FIRST_BYTES_PER_TOKEN: usize = 16;
-/// How much more each further try takes.
+/// Factor by which each further attempt is longer.
 const GROWTH: usize = 4;
-/// Text that is tokenised at most. Twice what the longest tokens of known vocabularies, 128 spaces, come to.
+/// Most bytes of text that are tokenised: twice what the longest tokens of known vocabularies (128
+/// spaces) need.
 const MOST_BYTES: usize = 256 << 10;
 const MOST_BYTES_PER_TOKEN: usize = 256;
-/// Tokens in front of a cut that may differ from those of the whole text, besides those of an added token.
+/// Tokens before a cut that may differ from those of the whole text, in addition to the bytes of an
+/// added token.
 const MARGIN_TOKENS: usize = 256;
-/// Pieces in which tokens are only counted.
+/// Size in bytes of the pieces in which tokens are only counted.
 const COUNTED_BYTES: usize = 64 << 10;
 
 /// The first tokens of a text.
@@ -33,7 +36,7 @@ pub(super) struct FirstTokens {
 }
 
 impl FirstTokens {
-    /// Where the text of the last token ends; nothing behind it was looked at.
+    /// Where the text of the last token ends; the text behind it was not examined.
     pub(super) fn end(&self) -> usize {
         match self.is_whole {
             true => usize::MAX,
@@ -43,11 +46,12 @@ impl FirstTokens {
 }
 
 impl TextTokenizer {
-    /// The first `wanted` token ids of `text`, or all of them if it has fewer, as [`Self::encode`] gives them. Memory goes
-    /// with `wanted`, not with the text.
+    /// The first `wanted` token ids of `text`, or all of them if it has fewer, as [`Self::encode`]
+    /// gives them. Memory is proportional to `wanted`, not to the text.
     ///
     /// # Errors
-    /// What the tokenizer says; or if so much text makes so few tokens that it can be no text.
+    /// An error of the tokenizer; text that gives too few tokens for its length to be readable
+    /// text.
     pub fn encode_first(&self, text: &str, wanted: usize) -> Result<Vec<u32>> {
         Ok(self.first_tokens(text, wanted)?.ids)
     }
@@ -62,7 +66,7 @@ impl TextTokenizer {
             let piece = cut(text, bytes);
             let (mut ids, mut offsets) = self.encode_with_offsets(piece)?;
             let is_whole = piece.len() == text.len();
-            // Each byte of an added token that was cut may have become a token of its own.
+            // Each byte of an added token that was cut may be a token of its own.
             let margin = MARGIN_TOKENS + self.longest_added;
             if is_whole || ids.len() >= wanted.saturating_add(margin) {
                 let is_whole = is_whole && ids.len() <= wanted;
@@ -81,8 +85,8 @@ impl TextTokenizer {
         }
     }
 
-    /// How many tokens `text` has, in bounded memory. Exact up to 64 KiB; beyond that it may be off by a few for each
-    /// further 64 KiB, where a word or an added token is cut.
+    /// Number of tokens of `text`, in bounded memory. It is exact up to 64 KiB; beyond that it may
+    /// be off by a few tokens for each further 64 KiB, where a word or an added token is cut.
     pub fn count(&self, text: &str) -> Result<usize> {
         let (mut rest, mut count) = (text, 0);
         while !rest.is_empty() {
@@ -94,8 +98,8 @@ impl TextTokenizer {
     }
 }
 
-/// At most the first `bytes` of `text`, cut in front of a space behind a word if there is one not far before the end:
-/// there every tokenizer that splits at spaces splits, whatever follows.
+/// At most the first `bytes` of `text`, cut before a space that follows a word if there is one
+/// shortly before the end: every tokenizer that splits at spaces splits there, whatever follows.
 fn cut(text: &str, bytes: usize) -> &str {
     let end = floor_char_boundary(text, bytes);
     if end == text.len() {
@@ -104,11 +108,11 @@ fn cut(text: &str, bytes: usize) -> &str {
     let from = end - end / 4;
     let window = &text.as_bytes()[from..end];
     let word_end = window.windows(2).rposition(|two| two[0] > b' ' && two[1] == b' ');
-    // A space is a character of its own, so the place before it is a boundary of characters.
+    // A space is a single-byte character, so the position before it is a character boundary.
     &text[..word_end.map_or(end, |at| from + at + 1)]
 }
 
-/// The last place at or before `bytes` at which a character of `text` begins or the text ends.
+/// The last character boundary of `text` at or before `bytes`.
 pub(crate) fn floor_char_boundary(text: &str, bytes: usize) -> usize {
     if bytes >= text.len() {
         return text.len();

@@ -1,5 +1,5 @@
-//! The tokenizer of a Hugging Face folder, as transformers 5 opens it: `tokenizer.json` with what `tokenizer_config.json`,
-//! `special_tokens_map.json` and the files of templates say about it.
+//! The tokenizer of a Hugging Face folder, as transformers 5 opens it: `tokenizer.json` together
+//! with what `tokenizer_config.json`, `special_tokens_map.json` and the template files specify.
 
 use std::path::Path;
 
@@ -9,30 +9,30 @@ use super::class::Class;
 use super::tokenizer::TextTokenizer;
 use crate::{Result, TrainError};
 
-/// Names under which templates find special tokens.
+/// The names by which templates refer to special tokens.
 const SPECIAL: [&str; 7] =
     ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// The tokenizer of a folder.
 pub(crate) struct TokenizerFolder {
-    /// The tokenizer. What ends an answer comes from `tokenizer_config.json` alone.
+    /// The tokenizer. The tokens that end an answer are those of `tokenizer_config.json` alone.
     pub(crate) tokenizer: TextTokenizer,
     /// The bytes of `tokenizer.json`.
     pub(crate) bytes: Vec<u8>,
 }
 
 impl TokenizerFolder {
-    /// Opens the tokenizer of a model of this type of `config.json`, with `embedded` embeddings.
+    /// Opens the tokenizer of a model of this `model_type`, which has `embedded` embeddings.
     ///
     /// # Errors
-    /// A file that is missing or not what it should be; tokens that are named and not there.
+    /// A file that is missing or malformed; special tokens that are named but do not exist.
     pub(crate) fn open(folder: &Path, model_type: &str, embedded: usize) -> Result<Self> {
         let path = folder.join("tokenizer.json");
         let bytes = std::fs::read(&path).map_err(TrainError::io(&path))?;
         let settings_path = folder.join("tokenizer_config.json");
         let mut settings = object(&settings_path)?.unwrap_or_default();
         if !settings.contains_key("added_tokens_decoder") {
-            // Older files name their tokens here, and these count.
+            // Older folders name their tokens in this file, which then takes precedence.
             let named = object(&folder.join("special_tokens_map.json"))?.unwrap_or_default();
             settings.extend(named.into_iter().filter(|(name, _)| SPECIAL.contains(&name.as_str())));
         }
@@ -85,7 +85,7 @@ fn special(settings: &Map<String, Value>, class: Class) -> Vec<(String, String)>
         };
         Some((name.to_owned(), spelling?.to_owned()))
     });
-    // Further names of one model are names of its templates too.
+    // Templates of such a model may use its additional names, too.
     let more = settings.get("extra_special_tokens").and_then(Value::as_object);
     let more = more.into_iter().flatten();
     let own = settings.iter().filter(|(name, _)| {
@@ -98,7 +98,7 @@ fn special(settings: &Map<String, Value>, class: Class) -> Vec<(String, String)>
 }
 
 /// # Errors
-/// A token that `added_tokens_decoder` adds and `tokenizer.json` does not have, or has elsewhere.
+/// A token of `added_tokens_decoder` that `tokenizer.json` lacks or has under another id.
 fn check_added(
     settings: &Map<String, Value>,
     tokenizer: &TextTokenizer,
@@ -117,7 +117,7 @@ fn check_added(
     Ok(())
 }
 
-/// The token that is put before a text, and why no plain text can be made if none can.
+/// The token that is put before a text, and, if plain text cannot be tokenised, the reason.
 fn begin(
     settings: &Map<String, Value>,
     tokenizer: &TextTokenizer,
@@ -147,7 +147,7 @@ fn begin(
     Ok((begins, problem))
 }
 
-/// Reads the chat templates: files count before what `tokenizer_config.json` holds.
+/// Reads the chat templates: template files take precedence over `tokenizer_config.json`.
 fn templates(folder: &Path, inside: Option<&Value>, tokenizer: &mut TextTokenizer) -> Result<()> {
     let mut named: Vec<(String, String)> = Vec::new();
     let main = folder.join("chat_template.jinja");

@@ -1,5 +1,6 @@
-//! Jinja as transformers offers it to chat templates: trimmed blocks, loop controls, Python's methods and texts,
-//! `raise_exception`, `strftime_now`, `tojson`. What is not there is an error, never another text.
+//! Jinja as transformers offers it to chat templates: trimmed blocks, loop controls, methods and
+//! formatting of Python, `raise_exception`, `strftime_now`, `tojson`. Anything unsupported is an
+//! error, never a different text.
 
 use minijinja::syntax::SyntaxConfig;
 use minijinja::value::{Kwargs, Rest, Value, ValueKind, from_args};
@@ -11,10 +12,10 @@ use super::python::{self, JsonStyle};
 /// The name of the only template.
 const NAME: &str = "chat";
 
-/// An environment with a template in it.
+/// An environment that contains the template.
 ///
 /// # Errors
-/// What is wrong with its syntax.
+/// A syntax error of the template.
 pub(super) fn environment(source: String) -> Result<Environment<'static>, Error> {
     let mut environment = Environment::new();
     environment.set_syntax(SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build()?);
@@ -28,7 +29,8 @@ pub(super) fn environment(source: String) -> Result<Environment<'static>, Error>
         Ok(strip(&python::str(text)?, chars, true, true).to_owned())
     });
     environment.add_filter("join", join);
-    // Python's texts and dictionaries have a length and items by key, which is all that Jinja asks.
+    // Python's strings and dictionaries have a length and access by key, which is all that Jinja
+    // needs.
     environment.add_test("sequence", |value: &Value| {
         let kinds = [ValueKind::Undefined, ValueKind::String, ValueKind::Seq, ValueKind::Map];
         kinds.contains(&value.kind())
@@ -41,7 +43,7 @@ pub(super) fn environment(source: String) -> Result<Environment<'static>, Error>
     Ok(environment)
 }
 
-/// Renders the template of an environment.
+/// Renders the environment's template.
 pub(super) fn render(environment: &Environment<'_>, values: Value) -> Result<String, Error> {
     environment.get_template(NAME)?.render(values)
 }
@@ -62,7 +64,7 @@ fn bad(reason: impl Into<String>) -> Error {
     Error::new(ErrorKind::InvalidOperation, reason.into())
 }
 
-/// `json.dumps` with the arguments that transformers passes on.
+/// `json.dumps` with the arguments that transformers passes to it.
 fn tojson(value: &Value, ascii: Option<bool>, arguments: Kwargs) -> Result<String, Error> {
     let ascii = match ascii {
         Some(ascii) => Some(ascii),
@@ -90,7 +92,7 @@ fn tojson(value: &Value, ascii: Option<bool>, arguments: Kwargs) -> Result<Strin
     python::json(value, &JsonStyle { ascii, sort_keys, indent, between_items, behind_key })
 }
 
-/// Nobody indents further.
+/// Bounds the indentation that a template can ask for.
 const MOST_INDENT: usize = 64;
 
 fn join(
@@ -125,7 +127,8 @@ fn join(
     Ok(joined)
 }
 
-/// Python's methods that pycompat lacks or takes Rust's idea of a space for.
+/// String methods of Python that pycompat lacks, or for which it uses Rust's definition of
+/// whitespace.
 fn method(
     state: &mut State<'_, '_>,
     value: &Value,
@@ -192,7 +195,7 @@ fn strip<'a>(text: &'a str, chars: Option<&str>, left: bool, right: bool) -> &'a
     if right { text.trim_end_matches(goes) } else { text }
 }
 
-/// `str.split` and `str.rsplit`; without a separator, at runs of spaces.
+/// `str.split` and `str.rsplit`; without a separator they split at runs of whitespace.
 fn split(
     text: &str,
     between: Option<&str>,
@@ -227,7 +230,7 @@ fn split(
     Ok(parts)
 }
 
-/// `str.splitlines`, which knows more ends of a line than one.
+/// `str.splitlines`, which recognises more line terminators than `\n`.
 fn lines(text: &str, keep: bool) -> Vec<String> {
     const ENDS: [char; 10] = [
         '\n', '\r', '\u{b}', '\u{c}', '\u{1c}', '\u{1d}', '\u{1e}', '\u{85}', '\u{2028}',
@@ -249,8 +252,8 @@ fn lines(text: &str, keep: bool) -> Vec<String> {
     lines
 }
 
-/// `strftime` of the day that every federation's templates see, 26 July 2024, at midnight: with the day of training two
-/// members' data would differ, and so would the rounds of one.
+/// `strftime` with a fixed date for every federation, 26 July 2024 at midnight: with the current
+/// date, the data of two members, and that of two rounds, would differ.
 fn strftime_now(format: &str) -> Result<String, Error> {
     let mut out = String::new();
     let mut rest = format.chars();

@@ -1,7 +1,8 @@
-//! `{% generation %}` marks: what is between them is what the model writes, so it is what carries a loss.
+//! `{% generation %}` marks: the text between them is what the model writes, so it carries a loss.
 //!
-//! transformers adds them to Jinja as a tag. Here each becomes a scope of its own that prints a variable at its beginning and
-//! at its end: nothing, for the text, or a character that occurs nowhere else, for the places.
+//! transformers adds them to Jinja as a tag. Here each becomes a scope that prints a variable at
+//! its beginning and end: empty to render the text, or a character that occurs nowhere else to find
+//! the positions.
 
 use std::ops::Range;
 
@@ -10,7 +11,7 @@ pub(super) const OPEN: &str = "fedshield_generation_begins";
 /// Printed where it ends.
 pub(super) const CLOSE: &str = "fedshield_generation_ends";
 
-/// A template whose marks are variables, and whether it has any.
+/// A template whose marks were replaced by variables, and whether it has any.
 pub(super) fn rewrite(source: &str) -> (String, bool) {
     let (mut out, mut rest, mut any) = (String::with_capacity(source.len()), source, false);
     let mut is_raw = false;
@@ -51,7 +52,8 @@ pub(super) fn rewrite(source: &str) -> (String, bool) {
     (out, any)
 }
 
-/// How long the tag, expression or comment is that a text begins with; all of it if it does not end.
+/// Length of the tag, expression or comment at the beginning of a text; the whole text if it is not
+/// closed.
 fn tag_length(text: &str) -> usize {
     let end = match text.get(..2) {
         Some("{#") => return text.find("#}").map_or(text.len(), |at| at + 2),
@@ -76,7 +78,7 @@ fn tag_length(text: &str) -> usize {
     text.len()
 }
 
-/// The words of a tag and what trims the text before and behind it.
+/// The words of a tag, and its whitespace control on the left and on the right.
 fn parts(tag: &str) -> (&str, &str, &str) {
     let inner = tag.strip_prefix("{%").and_then(|tag| tag.strip_suffix("%}")).unwrap_or_default();
     let sign = |c: Option<char>| matches!(c, Some('-' | '+'));
@@ -86,7 +88,8 @@ fn parts(tag: &str) -> (&str, &str, &str) {
     (inner[..inner.len() - right.len()].trim(), left, right)
 }
 
-/// A text without the two characters, and what is between them; `None` if they are not in order.
+/// A text without the two characters, and the ranges between them; `None` if they are not properly
+/// ordered.
 pub(super) fn between(text: &str, open: char, close: char) -> Option<(String, Vec<Range<usize>>)> {
     let (mut out, mut parts, mut begin) = (String::with_capacity(text.len()), Vec::new(), None);
     for piece in text.split_inclusive([open, close]) {

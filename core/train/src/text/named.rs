@@ -1,4 +1,4 @@
-//! The templates that are ours: Alpaca, ChatML, Vicuna.
+//! The built-in templates: Alpaca, ChatML, Vicuna.
 
 use super::rendered::{Rendered, Writer};
 use super::tokenizer::TextTokenizer;
@@ -15,7 +15,7 @@ The assistant gives helpful, detailed, and polite answers to the user's question
 /// The spelling of the token that ends an answer.
 ///
 /// # Errors
-/// If the model names none, or one that a text cannot hold: answers would never end.
+/// If the model has no such token, or one that text cannot spell: answers would never end.
 pub(super) fn end(template: &str, tokenizer: &TextTokenizer) -> Result<String> {
     if let Some(problem) = &tokenizer.plain_problem {
         return Err(bad(template, problem));
@@ -56,8 +56,8 @@ pub(super) fn alpaca(example: &Example, tokenizer: &TextTokenizer) -> Result<Ren
     Ok(writer.finish(turns.len()))
 }
 
-/// Instruction, input and output of a conversation of one question and one answer; with a system text, that is the
-/// instruction.
+/// Instruction, input and output of a conversation with one question and one answer. A system text
+/// becomes the instruction.
 fn one_question<'a>(
     template: &str,
     example: &Example,
@@ -77,7 +77,7 @@ fn one_question<'a>(
     }
 }
 
-/// OpenAI's ChatML; an answer is learned with the token that ends it.
+/// OpenAI's ChatML; an answer is learned together with the token that ends it.
 pub(super) fn chatml(example: &Example, tokenizer: &TextTokenizer) -> Result<Rendered> {
     if let Some(problem) = &tokenizer.plain_problem {
         return Err(bad("chatml", problem));
@@ -104,7 +104,7 @@ pub(super) fn chatml(example: &Example, tokenizer: &TextTokenizer) -> Result<Ren
     Ok(writer.finish(turns.len()))
 }
 
-/// FastChat's Vicuna 1.1: what is learned begins behind the colon and ends with the end token.
+/// FastChat's Vicuna 1.1; an answer is learned from after the colon to the end token, included.
 pub(super) fn vicuna(example: &Example, tokenizer: &TextTokenizer) -> Result<Rendered> {
     let end = end("vicuna", tokenizer)?;
     let turns = example.turns();
@@ -130,7 +130,7 @@ pub(super) fn vicuna(example: &Example, tokenizer: &TextTokenizer) -> Result<Ren
 }
 
 /// # Errors
-/// What these templates have no place for.
+/// Content that these templates cannot represent.
 fn only_text(template: &str, example: &Example, turns: &[Turn]) -> Result<()> {
     let refuse = |what: &str| {
         let reason = format!("has no place for {what}; use the model's own template");

@@ -1,22 +1,22 @@
-//! What Python writes for a value: `str`, `repr` and `json.dumps`. Templates are written for it.
+//! Python's text for a value, by `str`, `repr` and `json.dumps`: chat templates rely on it.
 
 use minijinja::value::{Value, ValueKind};
 use minijinja::{Error, ErrorKind};
 
-/// How `json.dumps` is asked to write.
+/// The options of `json.dumps`.
 pub(super) struct JsonStyle {
     pub(super) ascii: bool,
     pub(super) sort_keys: bool,
-    /// What a level is indented by; everything on one line without it.
+    /// The indentation of one level; without it everything is on one line.
     pub(super) indent: Option<String>,
     pub(super) between_items: String,
     pub(super) behind_key: String,
 }
 
-/// What `str(value)` says.
+/// The text of `str(value)`.
 ///
 /// # Errors
-/// An object that has no such text here.
+/// An object for which that text is not implemented.
 pub(super) fn str(value: &Value) -> Result<String, Error> {
     match value.as_str() {
         Some(text) => Ok(text.to_owned()),
@@ -63,7 +63,7 @@ fn no_text(kind: ValueKind) -> Error {
     Error::new(ErrorKind::InvalidOperation, format!("a value of kind {kind} has no text"))
 }
 
-/// Python's quotes: single ones, unless only double ones spare an escape.
+/// Python's quoting: single quotes, unless double quotes avoid an escape.
 fn quoted(text: &str, out: &mut String) {
     let quote = if text.contains('\'') && !text.contains('"') { '"' } else { '\'' };
     out.push(quote);
@@ -92,7 +92,8 @@ fn number(value: &Value, out: &mut String) -> Result<(), Error> {
     Ok(())
 }
 
-/// The fewest digits that are read as this number again; an exponent below 1e-4 and from 1e16 on.
+/// The shortest decimal that reads back as this number; with an exponent below 1e-4 and from 1e16
+/// on.
 fn float(value: f64) -> String {
     if !value.is_finite() {
         let sign = if value < 0.0 { "-" } else { "" };
@@ -112,10 +113,10 @@ fn float(value: f64) -> String {
     }
 }
 
-/// What `json.dumps(value)` says.
+/// The text of `json.dumps(value)`.
 ///
 /// # Errors
-/// What is no JSON value.
+/// A value that JSON cannot represent.
 pub(super) fn json(value: &Value, style: &JsonStyle) -> Result<String, Error> {
     let mut out = String::new();
     write_json(value, style, 0, &mut out)?;
@@ -230,7 +231,7 @@ fn json_text(text: &str, ascii: bool, out: &mut String) {
     out.push('"');
 }
 
-/// Whether Python takes a character for a space.
+/// Whether Python treats a character as whitespace.
 pub(super) fn is_space(c: char) -> bool {
     c.is_whitespace() || ('\u{1c}'..='\u{1f}').contains(&c)
 }

@@ -21,44 +21,47 @@ pub struct Segment {
 /// An example, or a part of one that ends with an answer, as the model sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rendered {
-    /// All of it. It is tokenised at once: pieces of it have other tokens.
+    /// The whole text. It is tokenised at once, because separate pieces would give other tokens.
     pub text: String,
     /// Bytes of the text that carry a loss, in order, not overlapping.
     pub learned: Vec<Range<usize>>,
-    /// Whether what the tokenizer puts before a text is put before this one. A chat template writes it itself.
+    /// Whether the token that the tokenizer puts before a text is put before this one. A chat
+    /// template writes it itself.
     pub begins: bool,
-    /// Turns of the conversation that this shows.
+    /// Number of turns of the conversation that this text contains.
     pub turns: usize,
-    /// Where the last answer begins.
+    /// Byte offset at which the last answer begins.
     pub(super) last_answer: usize,
-    /// Whether a template has marked what is learned: then transformers says which tokens that are.
+    /// Whether the template marks what is learned; then transformers' masks decide which tokens
+    /// are.
     pub(super) marked: bool,
 }
 
 /// An example, or a part of one that ends with an answer, as tokens.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Tokenized {
-    /// The first tokens, and which of them carry a loss; none if none does.
+    /// The first tokens, and which of them carry a loss; empty if none does.
     pub sequence: TokenSequence,
     /// Whether anything was cut off.
     pub is_cut: bool,
-    /// Turns of the conversation that this shows.
+    /// Number of turns of the conversation that this text contains.
     pub turns: usize,
 }
 
 impl Rendered {
-    /// The first `limit` tokens, or all. A token carries a loss if any of its text does, as in the masks of transformers.
+    /// The first `limit` tokens, or all. A token carries a loss if any part of its text does, as in
+    /// the masks of transformers.
     ///
     /// # Errors
-    /// What the tokenizer says; a token that the model has no embedding for.
+    /// An error of the tokenizer; a token that the model has no embedding for.
     pub fn tokenize(&self, tokenizer: &TextTokenizer, limit: usize) -> Result<Tokenized> {
         let before = self.before(tokenizer).map_or(0, |_| 1);
         let first = tokenizer.first_tokens(&self.text, limit.saturating_sub(before))?;
         self.label(first, tokenizer)
     }
 
-    /// As [`Self::tokenize`], of a text that begins with a prompt: what carries a loss begins where the tokens of the two
-    /// part, as in TRL.
+    /// As [`Self::tokenize`], for a text that begins with a prompt: the loss starts where the
+    /// tokens of the text diverge from those of the prompt, as in TRL.
     pub(super) fn tokenize_behind(
         &self,
         prompt: &str,
@@ -75,7 +78,7 @@ impl Rendered {
         self.finish(TokenSequence { labels, ids: first.ids }, is_cut, tokenizer)
     }
 
-    /// As [`Self::tokenize`], of which the tokens are known.
+    /// As [`Self::tokenize`], with tokens that are already known.
     pub(super) fn label(&self, first: FirstTokens, tokenizer: &TextTokenizer) -> Result<Tokenized> {
         let is_cut = !first.is_whole;
         self.finish(first.labelled(&self.learned, self.marked), is_cut, tokenizer)
@@ -92,17 +95,18 @@ impl Rendered {
             sequence.labels.insert(0, false);
         }
         tokenizer.check_embedded(&sequence.ids)?;
-        // What is lost to the limit is not kept; there may be very many of these.
+        // Sequences that lost their learned tokens to the limit are not kept; there may be very
+        // many.
         if !sequence.labels.contains(&true) {
             sequence = TokenSequence { ids: Vec::new(), labels: Vec::new() };
         }
         Ok(Tokenized { sequence, is_cut, turns: self.turns })
     }
 
-    /// How many tokens there are: see [`TextTokenizer::count`].
+    /// Number of tokens: see [`TextTokenizer::count`].
     ///
     /// # Errors
-    /// What the tokenizer says.
+    /// An error of the tokenizer.
     pub fn count(&self, tokenizer: &TextTokenizer) -> Result<usize> {
         Ok(tokenizer.count(&self.text)? + usize::from(self.before(tokenizer).is_some()))
     }
@@ -114,7 +118,7 @@ impl Rendered {
     /// The first `limit` token ids, or all.
     ///
     /// # Errors
-    /// As [`Self::tokenize`].
+    /// Those of [`Self::tokenize`].
     pub fn ids(&self, tokenizer: &TextTokenizer, limit: usize) -> Result<Vec<u32>> {
         let mut ids: Vec<u32> = self.before(tokenizer).into_iter().collect();
         ids.extend(tokenizer.encode_first(&self.text, limit.saturating_sub(ids.len()))?);
@@ -142,8 +146,9 @@ impl Rendered {
 }
 
 impl FirstTokens {
-    /// Which tokens overlap one of these parts of the text, which are in order. Byte-level tokenizers leave spaces out of
-    /// what a token covers: the masks of transformers do too, and we do if `marked`.
+    /// Marks the tokens that overlap one of these parts of the text, which are in ascending order.
+    /// Byte-level tokenizers exclude spaces from the range that a token covers. The masks of
+    /// transformers do as well, and so does this if `marked`.
     fn labelled(self, learned: &[Range<usize>], marked: bool) -> TokenSequence {
         let mut parts = learned.iter().peekable();
         let mut covered = 0;
@@ -157,7 +162,7 @@ impl FirstTokens {
     }
 }
 
-/// Writes a text and remembers which parts of it are learned.
+/// Builds a text and records which parts of it are learned.
 pub(super) struct Writer {
     text: String,
     learned: Vec<Range<usize>>,

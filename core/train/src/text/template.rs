@@ -13,19 +13,19 @@ use crate::{Result, TrainError};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Template {
-    /// `### Instruction:`, `### Input:`, `### Response:` after a sentence that introduces them.
+    /// `### Instruction:`, `### Input:` and `### Response:` after an introductory sentence.
     #[default]
     Alpaca,
     /// `<|im_start|>role`, text, `<|im_end|>` for each turn.
     ChatMl,
     /// The model's own chat template.
     Model,
-    /// `USER:` and `ASSISTANT:` on one line each, after a system sentence.
+    /// `USER:` and `ASSISTANT:` on one line each, after a system prompt.
     Vicuna,
 }
 
 impl Template {
-    /// Reads a template's name.
+    /// Parses a template's name.
     pub fn parse(name: &str) -> Result<Self> {
         match name {
             "alpaca" => Ok(Self::Alpaca),
@@ -39,7 +39,7 @@ impl Template {
         }
     }
 
-    /// This template, or the plainest one where the model's own is asked for and it has none.
+    /// This template, or the plainest one if the model's own is requested and the model has none.
     pub fn or_plain(self, tokenizer: &TextTokenizer) -> Self {
         let has_none = tokenizer.chat_template.is_none() && tokenizer.template_problem.is_none();
         match self {
@@ -58,11 +58,11 @@ impl Template {
         }
     }
 
-    /// Renders a whole example, answers included: once, or once for each answer where the model's own template shows
-    /// what came before an answer in another way once the conversation goes on.
+    /// Renders a whole example, answers included: once, or once per answer if the model's own
+    /// template renders earlier turns differently as the conversation goes on.
     ///
     /// # Errors
-    /// What the template refuses; a template whose tokens the model does not have.
+    /// Content that the template refuses; a template whose tokens the model does not have.
     pub fn render(self, example: &Example, tokenizer: &TextTokenizer) -> Result<Vec<Rendered>> {
         match self.in_one(example, tokenizer)? {
             Some(rendered) => Ok(vec![rendered]),
@@ -70,11 +70,11 @@ impl Template {
         }
     }
 
-    /// The first `limit` tokens of each part of an example: see [`Self::render`]. What follows in a part is not looked at,
-    /// and takes no memory but for its text.
+    /// The first `limit` tokens of each part of an example: see [`Self::render`]. The rest of a
+    /// part is not tokenised and takes no memory beyond its text.
     ///
     /// # Errors
-    /// What the template refuses, or text of which too much makes too few tokens.
+    /// Content that the template refuses; text that gives too few tokens for its length.
     pub fn tokenize(
         self,
         example: &Example,
@@ -92,10 +92,10 @@ impl Template {
         }
     }
 
-    /// Renders an example up to where the last answer begins: what a model is given to complete.
+    /// Renders an example up to where the last answer begins: the prompt that a model completes.
     ///
     /// # Errors
-    /// As [`Self::render`].
+    /// Those of [`Self::render`].
     pub fn render_prompt(self, example: &Example, tokenizer: &TextTokenizer) -> Result<Rendered> {
         let Some(mut rendered) = self.in_one(example, tokenizer)? else {
             return Conversation::new(example, tokenizer)?.prompt();
@@ -105,7 +105,8 @@ impl Template {
         Ok(rendered)
     }
 
-    /// An example that one of our own templates renders, or none; `None` if the model's does.
+    /// Plain text, or the rendering by a built-in template; `None` if the model's own template
+    /// renders the example.
     fn in_one(self, example: &Example, tokenizer: &TextTokenizer) -> Result<Option<Rendered>> {
         if let Example::Completion { prompt, completion } = example {
             return plain(prompt, completion, tokenizer).map(Some);
@@ -119,7 +120,7 @@ impl Template {
     }
 }
 
-/// Plain text and how it goes on up to an end token, as TRL reads a prompt and a completion.
+/// Plain text and its continuation up to an end token, as TRL treats a prompt and a completion.
 fn plain(prompt: &str, completion: &str, tokenizer: &TextTokenizer) -> Result<Rendered> {
     let end = named::end("plain text", tokenizer)?;
     let end = if completion.ends_with(&end) { "" } else { &end };

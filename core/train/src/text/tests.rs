@@ -3,7 +3,7 @@
 use super::*;
 use crate::data::{Chat, Example, Role, Turn};
 
-/// Splits at spaces; unknown words are `<s>`. `<s>`, `</s>` and ChatML's marks are added tokens.
+/// Splits at spaces; unknown words become `<s>`. `<s>`, `</s>` and ChatML's marks are added tokens.
 fn tokenizer(chat_template: Option<&str>) -> TextTokenizer {
     let added = ["<s>", "</s>", "<|im_start|>", "<|im_end|>"];
     let added: Vec<_> = added
@@ -98,13 +98,14 @@ fn a_template_writes_its_first_token_itself_and_others_get_the_tokenizers() {
     let one = Template::Model.tokenize(&conversation(), &tokenizer, 99).unwrap().remove(0);
     let ids = &one.sequence.ids;
     assert_eq!((ids[0], ids.iter().filter(|id| **id == 1).count()), (0, 2));
-    // Without the template's own, none is put there: transformers encodes what is rendered as it is.
+    // No BOS token is added where the template writes none: transformers encodes rendered text as
+    // it is.
     let bare = self::tokenizer(Some(&jinja.replace("{{ bos_token }}", "a")));
     let one = Template::Model.tokenize(&conversation(), &bare, 99).unwrap().remove(0);
     assert_eq!(one.sequence.ids[0], 4);
     let plain = Example::Completion { prompt: "a".into(), completion: "a".into() };
     let one = Template::Model.tokenize(&plain, &bare, 99).unwrap().remove(0);
-    // "aa" is one word, and one of which a part is learned.
+    // "aa" is one token, of whose text only a part is learned.
     assert_eq!(one.sequence.ids, [0, 0, 1]);
     assert_eq!(one.sequence.labels, [false, true, true]);
 }
@@ -120,7 +121,7 @@ fn a_template_that_rewrites_history_gives_one_part_for_each_answer() {
     let first = pairs(&[("Q one?\nA ", false), ("think 1\n", true)]);
     let second = pairs(&[("Q one?\nA 1\nQ two?\nA ", false), ("think 2\n", true)]);
     assert_eq!(all, [(first, 2), (second, 4)]);
-    // What is not learned is no part, and questions in Chinese take nobody down.
+    // An answer that is not learned gives no part, and a question in Chinese causes no panic.
     let Example::Chat(Chat { mut turns, .. }) = conversation() else { unreachable!() };
     turns[1].trained = false;
     turns[2].text = Some("医院的数据不离开医院".to_owned());

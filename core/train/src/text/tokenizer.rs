@@ -10,27 +10,28 @@ use crate::{Result, TrainError};
 /// Token ids and the bytes of the text that each covers.
 type Offsets = (Vec<u32>, Vec<(usize, usize)>);
 
-/// Text to token ids and back. Cheap to clone.
+/// Converts text to token ids and back. Cheap to clone.
 #[derive(Clone)]
 pub struct TextTokenizer {
     inner: Arc<Tokenizer>,
-    /// Put before every sequence, if the model wants it.
+    /// The token put before every sequence, if the model requires one.
     pub bos: Option<u32>,
     /// Tokens that end an answer; the first one is appended to training responses.
     pub eos: Vec<u32>,
     /// The model's own chat template (Jinja), if it has one.
     pub chat_template: Option<String>,
-    /// The template that conversations with tools are rendered with instead, if there is another one.
+    /// The template for conversations with tools, if there is a separate one.
     pub tool_template: Option<String>,
-    /// Why the model's own templates cannot be used, if they cannot.
+    /// Why the model's own templates cannot be used, if that is so.
     pub template_problem: Option<String>,
-    /// Why no plain text can be tokenised, if none can: only what a chat template renders.
+    /// Why plain text cannot be tokenised, if that is so; text that a chat template renders still
+    /// can.
     pub plain_problem: Option<String>,
     /// Spellings of special tokens as templates name them: `bos_token`, `eos_token` and so on.
     pub special: Vec<(String, String)>,
-    /// Tokens that the model has an embedding for.
+    /// Number of tokens that the model has embeddings for.
     pub embedded: Option<usize>,
-    /// Bytes of the longest token that was added to the vocabulary: it is found in a text as a whole or not at all.
+    /// Bytes of the longest added token: such a token is found in a text as a whole or not at all.
     pub(super) longest_added: usize,
 }
 
@@ -68,14 +69,16 @@ impl TextTokenizer {
     pub fn from_bytes(bytes: &[u8], bos: Option<u32>, eos: Vec<u32>) -> Result<Self> {
         let mut inner =
             Tokenizer::from_bytes(bytes).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
-        // Files from other trainings may cut or pad silently; lengths are decided here alone.
+        // Files may carry truncation and padding settings of their training, which apply silently;
+        // lengths are decided in this crate alone.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
         Ok(Self::new(inner, bos, eos))
     }
 
-    /// Token ids of `text`, without any token added before or after. The library needs some 300 bytes of memory for each
-    /// byte of text: of text that may be long, ask for [`Self::encode_first`].
+    /// Token ids of `text`, without any token added before or after it. The library needs about 300
+    /// bytes of memory for each byte of text: for text that may be long, use
+    /// [`Self::encode_first`].
     pub fn encode(&self, text: &str) -> Result<Vec<u32>> {
         let encoding = self
             .inner
@@ -91,7 +94,7 @@ impl TextTokenizer {
         Ok((encoding.get_ids().to_vec(), encoding.get_offsets().to_vec()))
     }
 
-    /// What the post-processor puts before and behind every text.
+    /// The tokens that the post-processor adds before and after every text.
     pub(super) fn added_around(&self) -> Result<(Vec<u32>, Vec<u32>)> {
         let encoding =
             self.inner.encode("a", true).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
@@ -116,12 +119,12 @@ impl TextTokenizer {
         }
     }
 
-    /// The spelling of a special token that templates name so.
+    /// The spelling of the special token that templates refer to by this name.
     pub fn special(&self, name: &str) -> Option<&str> {
         self.special.iter().find(|(known, _)| known == name).map(|(_, spelling)| spelling.as_str())
     }
 
-    /// Whether this spelling is one token wherever it stands in a text.
+    /// Whether this spelling is a single token wherever it occurs in a text.
     pub(super) fn is_one_token(&self, spelling: &str) -> bool {
         self.inner.get_added_vocabulary().get_vocab().contains_key(spelling)
     }
@@ -151,7 +154,7 @@ impl TextTokenizer {
         self.eos.contains(&id)
     }
 
-    /// The text of a `tokenizer.json` that builds the same tokenizer.
+    /// The contents of a `tokenizer.json` that builds the same tokenizer.
     pub fn to_json(&self) -> Result<String> {
         self.inner.to_string(false).map_err(|e| TrainError::Tokenizer(e.to_string()))
     }

@@ -1,4 +1,4 @@
-//! Where to compute, chosen at run time among what the build has.
+//! The compute device, chosen at run time among those of the build.
 
 use burn_tensor::Device;
 use serde::{Deserialize, Serialize};
@@ -10,10 +10,11 @@ use crate::{Result, TrainError};
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ComputeDevice {
-    /// CUDA, else a GPU through wgpu, else the processor: the first that this build and machine have.
+    /// CUDA, else a GPU through wgpu, else the processor: the first that this build and machine
+    /// support.
     #[default]
     Auto,
-    /// The processor. Threads: the environment variable `RAYON_NUM_THREADS`.
+    /// The processor. `RAYON_NUM_THREADS` sets the number of threads.
     Cpu,
     /// Any GPU through Vulkan, Metal or DirectX; needs a build with the feature `wgpu`.
     Wgpu,
@@ -22,13 +23,13 @@ pub enum ComputeDevice {
 }
 
 impl ComputeDevice {
-    /// All names, for messages.
+    /// All names, for error messages.
     pub const NAMES: [&str; 4] = ["auto", "cpu", "wgpu", "cuda"];
 
-    /// Reads a name.
+    /// Parses a name.
     ///
     /// # Errors
-    /// Lists the names there are.
+    /// An unknown name; the error lists the valid ones.
     pub fn parse(name: &str) -> Result<Self> {
         Ok(match name {
             "auto" => Self::Auto,
@@ -53,7 +54,7 @@ impl ComputeDevice {
         }
     }
 
-    /// Whether this build can use it.
+    /// Whether this build supports the device.
     #[must_use]
     pub fn is_built(self) -> bool {
         match self {
@@ -63,12 +64,13 @@ impl ComputeDevice {
         }
     }
 
-    /// The device that `open` would open, never `Auto`. A GPU is tried in a child process first, if this
-    /// program answers probes (see [`answer_device_probe`](crate::answer_device_probe)): a missing driver
-    /// can hang or end a process. Without that, `Auto` is the processor.
+    /// The device that `open` would open; never `Auto`. A GPU is tried in a child process first if
+    /// this program answers probes (see [`answer_device_probe`](crate::answer_device_probe)),
+    /// because a missing driver can hang or end a process. In a program that does not, `Auto` is
+    /// the processor.
     ///
     /// # Errors
-    /// A device asked for by name that this build or machine does not have.
+    /// A device requested by name that this build or machine does not have.
     pub fn resolve(self) -> Result<Self> {
         match self {
             Self::Cpu => Ok(Self::Cpu),
@@ -94,12 +96,12 @@ impl ComputeDevice {
     /// Opens the device.
     ///
     /// # Errors
-    /// As [`Self::resolve`].
+    /// Those of [`Self::resolve`].
     pub fn open(self) -> Result<Device> {
         self.resolve()?.device()
     }
 
-    /// The device itself, nothing tried. Burn opens it when it is first used.
+    /// The Burn device, without trying it. Burn opens it on first use.
     pub(super) fn device(self) -> Result<Device> {
         match self {
             Self::Auto | Self::Cpu => Ok(Device::flex()),
@@ -154,7 +156,7 @@ mod tests {
                 assert!(error.contains(&format!("--features {}", device.name())), "{error}");
             }
         }
-        // This test program answers no probes.
+        // The test program does not answer probes.
         assert_eq!(ComputeDevice::Auto.resolve().unwrap(), ComputeDevice::Cpu);
     }
 }

@@ -1,4 +1,4 @@
-//! Evaluation: loss on the held-out response tokens, nothing kept for a backward pass.
+//! Evaluation: loss on the held-out response tokens, without keeping anything for a backward pass.
 
 use serde::Serialize;
 
@@ -15,9 +15,9 @@ use crate::model::{Batch, LoraLayers, TokenSequence};
 pub struct Evaluation {
     /// Mean loss over all response tokens.
     pub loss: f64,
-    /// Response tokens it is a mean over.
+    /// Number of response tokens in the mean.
     pub tokens: usize,
-    /// Examples.
+    /// Number of examples.
     pub examples: usize,
 }
 
@@ -29,8 +29,8 @@ impl Evaluation {
 }
 
 impl Trainer {
-    /// Mean loss on the response tokens of `examples`: of the base model without an adapter, else of
-    /// base and adapter. With no examples the loss is NaN.
+    /// Mean loss on the response tokens of `examples`: of the base model alone, or of base and
+    /// adapter if there is one. Without examples the loss is NaN.
     pub fn evaluate(
         &self,
         adapter: Option<&dyn Adapter>,
@@ -39,7 +39,7 @@ impl Trainer {
         let _work = LargeWork;
         let lora = self.lora(adapter)?;
         let (mut sum, mut tokens) = (0.0, 0);
-        // Sequences of similar length share a batch, so that little is padded away.
+        // Sequences of similar length share a batch, which leaves little padding.
         let mut order: Vec<&PackedSequence> = examples.iter().map(|e| &e.packed).collect();
         order.sort_by_key(|sequence| sequence.len());
         for chunk in order.chunks(self.settings.batch_size) {

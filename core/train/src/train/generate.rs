@@ -1,5 +1,5 @@
-//! Generation: the model's answers, token by token. What was computed of a sequence is kept, so a token costs the same at
-//! any position but for the attention over what came before.
+//! Generation: the model's answers, token by token. Keys and values are cached, so every token
+//! costs the same except for attention over the tokens before it.
 
 mod pick;
 mod words;
@@ -18,17 +18,18 @@ use crate::{Result, TrainError};
 use pick::pick;
 use words::Words;
 
-/// How answers are drawn.
+/// How tokens are sampled.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Sampling {
-    /// Longest answer in tokens.
+    /// Maximum length of an answer in tokens.
     pub max_tokens: usize,
-    /// 0 takes the likeliest token each time; 1 draws from the model's own distribution.
+    /// Temperature: 0 always takes the likeliest token; 1 samples from the model's own
+    /// distribution.
     pub temperature: f64,
-    /// Draw only among the likeliest tokens that together have this probability.
+    /// Nucleus sampling: only the likeliest tokens that together have this probability.
     pub top_p: f64,
-    /// Seed of the draw.
+    /// Seed of the sampling.
     pub seed: u64,
 }
 
@@ -42,13 +43,13 @@ impl Default for Sampling {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum AnswerEnd {
-    /// The model gave a token that ends answers.
+    /// The model generated a token that ends answers.
     Stop,
-    /// It has as many tokens as were asked for.
+    /// The answer has the requested number of tokens.
     Length,
     /// The model's context is full.
     Context,
-    /// The caller had enough.
+    /// The caller stopped it.
     Interrupted,
     /// No logit was a number.
     NotFinite,
@@ -57,29 +58,30 @@ pub enum AnswerEnd {
 /// A generated answer.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Answer {
-    /// Its text, without the token that ended it.
+    /// The text, without the token that ended it.
     pub text: String,
-    /// Its tokens.
+    /// Number of tokens of the answer.
     pub tokens: usize,
-    /// Tokens of the prompt.
+    /// Number of tokens of the prompt.
     pub prompt_tokens: usize,
-    /// Positions that were run through the layers for it: what is new in the prompt, and the tokens but the last.
+    /// Positions computed for this answer: the new ones of the prompt, and the answer's tokens but
+    /// the last.
     pub computed: usize,
     /// Why it ended.
     pub end: AnswerEnd,
 }
 
-/// One sequence that goes on: a model with or without an adapter, and what it has computed so far. A prompt that begins
-/// like the sequence so far costs only its new tokens.
+/// One sequence that can be continued: a model with or without an adapter, and its cache. A prompt
+/// with the same beginning as the sequence so far costs only its new tokens.
 pub struct Generation {
     lora: LoraLayers,
     past: Past,
-    /// Tokens that `past` keeps.
+    /// Tokens whose keys and values are in `past`.
     ids: Vec<u32>,
 }
 
 impl Trainer {
-    /// A sequence that has not begun.
+    /// An empty sequence.
     ///
     /// # Errors
     /// An adapter for another base model.
@@ -88,7 +90,8 @@ impl Trainer {
         Ok(Generation { lora, past, ids: Vec::new() })
     }
 
-    /// The model's answer to an example's question (its answer is not shown to the model).
+    /// The model's answer to an example's question; the example's own answer is not shown to the
+    /// model.
     ///
     /// # Errors
     /// Those of [`Self::generation`] and [`Self::continue_with`].
@@ -105,11 +108,12 @@ impl Trainer {
         Ok(self.continue_with(&mut generation, &prompt, sampling, on_text)?.text)
     }
 
-    /// The model's continuation of rendered text, up to an end token. `on_text` gets each piece as soon as it is whole
-    /// characters, and may end the answer.
+    /// The model's continuation of rendered text, up to an end token. `on_text` receives each piece
+    /// as soon as it consists of whole characters, and may end the answer.
     ///
     /// # Errors
-    /// A prompt without tokens or as long as the model's context; tokens that the model does not know.
+    /// A prompt without tokens; tokens outside the model's vocabulary. A prompt that fills the
+    /// context is not an error: its answer is empty and ends with [`AnswerEnd::Context`].
     pub fn continue_with(
         &self,
         generation: &mut Generation,
@@ -123,7 +127,7 @@ impl Trainer {
             return Err(TrainError::setting("prompt", "it has no tokens"));
         }
         if ids.len() >= window {
-            // It leaves no room for an answer, however long it is.
+            // The prompt leaves no space for an answer.
             let (prompt_tokens, end) = (ids.len(), AnswerEnd::Context);
             return Ok(Answer { text: String::new(), tokens: 0, prompt_tokens, computed: 0, end });
         }
@@ -169,7 +173,8 @@ impl Trainer {
 }
 
 impl Generation {
-    /// Keeps what `ids` have in common with the sequence so far; gives the rest of them, at least one.
+    /// Keeps the common prefix of `ids` and the sequence so far; returns the rest of `ids`, at
+    /// least one token.
     fn reuse(&mut self, ids: &[u32]) -> Vec<u32> {
         let same = self.ids.iter().zip(ids).take_while(|(old, new)| old == new).count();
         let same = same.min(ids.len().saturating_sub(1));

@@ -5,20 +5,20 @@ use crate::adapter::Adapter;
 use crate::federated::{Factor, GlobalAdapter, gradient_of_r};
 use crate::model::{Batch, Decoder, LayerGradients, Lora, LoraLayers, StageSeconds, Wants, to_vec};
 
-/// What one step's batches gave.
+/// Result of one step's batches.
 #[derive(Clone, Debug)]
 pub struct StepGradient {
     /// Mean loss over the labelled tokens.
     pub loss: f64,
     /// Gradient of the mean loss, flat.
     pub gradient: Vec<f32>,
-    /// Where the time went.
+    /// Wall-clock seconds of each stage.
     pub seconds: StageSeconds,
 }
 
-/// Mean loss over the labelled tokens of `batches` together, and its gradient for `factors`, flat and in
-/// the layout's order, with the seconds of each stage. This is what a round computes in each step; it is public for tests of parity with
-/// other programs and for trainers of one's own.
+/// Mean loss over the labelled tokens of `batches` together, and its gradient for `factors`, flat
+/// and in the layout's order, with the seconds of each stage. A round computes this in each step.
+/// It is public for parity tests with other programs and for custom trainers.
 pub fn adapter_gradient(
     decoder: &Decoder,
     adapter: &GlobalAdapter,
@@ -74,7 +74,7 @@ fn flatten(
     flat
 }
 
-/// The gradient of the decoder's A or B.
+/// The decoder's gradient of factor A or B.
 fn flatten_one(adapter: &GlobalAdapter, factor: Factor, layers: &mut [LayerGradients]) -> Vec<f32> {
     let mut flat = Vec::with_capacity(adapter.layout().len(factor));
     for (module, range) in adapter.layout().ranges(factor) {
@@ -88,7 +88,7 @@ fn flatten_one(adapter: &GlobalAdapter, factor: Factor, layers: &mut [LayerGradi
     flat
 }
 
-/// Puts the adapter's factors on the decoder's device. Its layers and sizes must be the decoder's.
+/// Uploads the adapter's factors to the decoder's device. Layers and sizes must match the decoder.
 pub(crate) fn lora_layers(decoder: &Decoder, adapter: &dyn Adapter) -> LoraLayers {
     let mut lora = LoraLayers::none(decoder.layers.len());
     for one in adapter.projections() {

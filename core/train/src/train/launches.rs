@@ -1,4 +1,4 @@
-//! Kernels that a piece of work launches on GPUs, counted by name.
+//! Kernel launches on GPUs, counted by kernel name.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -14,7 +14,8 @@ impl LaunchObserver for Counts {
     }
 }
 
-/// Runs `work` and gives how often it launched each kernel, of all threads of this process.
+/// Runs `work` and returns how often each kernel was launched meanwhile by any thread of this
+/// process.
 pub fn count_launches<R>(work: impl FnOnce() -> R) -> (R, BTreeMap<String, u64>) {
     let counts = Arc::new(Counts::default());
     let watching = LaunchObservation::new(Arc::clone(&counts) as Arc<dyn LaunchObserver>);
@@ -24,8 +25,8 @@ pub fn count_launches<R>(work: impl FnOnce() -> R) -> (R, BTreeMap<String, u64>)
     (result, short(&counts))
 }
 
-/// Kernels name themselves by their types; what tells them apart is the last part of the outermost
-/// path.
+/// Kernel names are those of their types; the last segment of the outermost path distinguishes
+/// them.
 fn short(counts: &BTreeMap<&'static str, u64>) -> BTreeMap<String, u64> {
     let mut by_name = BTreeMap::new();
     for (name, count) in counts {

@@ -1,6 +1,7 @@
-//! Trying a device in a child process. GPU drivers fail in ways that a library cannot catch: the CUDA backend
-//! panics in a thread of its own when there is no driver, wgpu can hang for a minute, a driver can crash. The
-//! child is this program again, told by an environment variable to try a device and do nothing else.
+//! Tries a device in a child process. GPU drivers fail in ways that a library cannot catch: the
+//! CUDA backend panics in a thread of its own if there is no driver, wgpu can hang for a minute,
+//! and a driver can crash. The child is this program again, told by an environment variable to try
+//! a device and do nothing else.
 
 use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
@@ -15,15 +16,16 @@ use crate::model::to_vec;
 
 /// Tells a child which device to try.
 const VARIABLE: &str = "FEDSHIELD_PROBE_DEVICE";
-/// In front of the name: only a real GPU counts, not a driver that computes on the processor.
+/// Prefix of the device name: only a real GPU counts, not a driver that computes on the processor.
 const HARDWARE: &str = "hardware:";
-/// A cold start compiles a few kernels; a driver that needs longer than this hangs.
+/// A cold start compiles a few kernels; a driver that takes longer than this is considered hung.
 const LIMIT: Duration = Duration::from_secs(30);
 
 static ANSWERS: AtomicBool = AtomicBool::new(false);
 
-/// To be called first in `main` of a program that uses GPUs. In a child that is to try a device this tries it
-/// and ends the process; else it notes that this program can be started as such a child, and returns.
+/// Must be called first in `main` of a program that uses GPUs. In a child process that is to try a
+/// device, it does so and exits. Otherwise it records that this program can be started as such a
+/// child, and returns.
 pub fn answer_device_probe() {
     let Ok(asked) = std::env::var(VARIABLE) else {
         ANSWERS.store(true, Ordering::Relaxed);
@@ -33,8 +35,8 @@ pub fn answer_device_probe() {
         Some(name) => (name, true),
         None => (asked.as_str(), false),
     };
-    // Backends panic when a driver is missing, first in a thread of theirs with the cause, then in the caller with a
-    // consequence. The cause is what people need.
+    // If a driver is missing, backends panic first in a thread of their own with the cause, then in
+    // the caller with a consequence. The operator needs the cause.
     let cause = Arc::new(OnceLock::new());
     let first = Arc::clone(&cause);
     std::panic::set_hook(Box::new(move |panic| {
@@ -53,7 +55,7 @@ pub fn answer_device_probe() {
     std::process::exit(1)
 }
 
-/// A backend's panic as one line.
+/// A backend's panic message in one line.
 fn in_short(text: &str) -> String {
     if text.contains("\"cuda\" shared library") {
         return "the NVIDIA driver's library libcuda.so.1 was not found: install the driver, or name its folder in \
@@ -69,7 +71,7 @@ pub(super) fn answers() -> bool {
     ANSWERS.load(Ordering::Relaxed)
 }
 
-/// Tries a device in a child process; the error is for people.
+/// Tries a device in a child process; the error is human-readable.
 pub(super) fn run(device: ComputeDevice, hardware: bool) -> Result<(), String> {
     let program = std::env::current_exe().map_err(|e| format!("finding this program: {e}"))?;
     let prefix = if hardware { HARDWARE } else { "" };
@@ -83,7 +85,8 @@ pub(super) fn run(device: ComputeDevice, hardware: bool) -> Result<(), String> {
     judge(child, LIMIT)
 }
 
-/// Waits for the child, at most `limit`, and gives the last line of its error output if it failed.
+/// Waits for the child, at most `limit`; if it failed, the error has the last line of its error
+/// output.
 fn judge(mut child: Child, limit: Duration) -> Result<(), String> {
     let (send, receive) = mpsc::sync_channel(1);
     let errors = child.stderr.take();
@@ -91,10 +94,10 @@ fn judge(mut child: Child, limit: Duration) -> Result<(), String> {
         let lines = errors.map(|errors| BufReader::new(errors).lines());
         let lines = lines.into_iter().flatten().map_while(Result::ok);
         let last = lines.filter(|line| !line.trim().is_empty()).last();
-        // Nobody listens any more after the limit.
+        // After the limit nobody receives this.
         let _ = send.send(last.unwrap_or_default());
     });
-    // The error output ends when the child does.
+    // The error output is closed when the child exits.
     let Ok(last) = receive.recv_timeout(limit) else {
         let _ = child.kill();
         let _ = child.wait();
@@ -109,8 +112,9 @@ fn judge(mut child: Child, limit: Duration) -> Result<(), String> {
     }
 }
 
-/// In the child: a product on the device, and an exponential and a logarithm, for which CUDA needs files of its
-/// toolkit that a product does not; compared with what they should be.
+/// Runs in the child: a product on the device, and an exponential and a logarithm, for which CUDA
+/// needs files of its toolkit that a product does not. The results are compared with the expected
+/// values.
 fn attempt(name: &str, hardware: bool) -> Result<(), String> {
     let device = ComputeDevice::parse(name).map_err(|e| e.to_string())?;
     let device = device.device().map_err(|e| e.to_string())?;

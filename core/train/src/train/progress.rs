@@ -21,7 +21,7 @@ pub struct Progress {
     pub tokens_per_second: f64,
 }
 
-/// Receives progress; `Break` cancels the round, which then produces nothing.
+/// Receives progress; `Break` cancels the round, which then gives no result.
 pub type OnProgress<'a> = &'a mut dyn FnMut(&Progress) -> ControlFlow<()>;
 
 /// What a round of local training measured.
@@ -37,7 +37,8 @@ pub struct RoundStats {
     pub labelled_tokens: usize,
     /// Wall-clock seconds.
     pub seconds: f64,
-    /// Where they went; the rest is the optimiser, batching and moving factors to the device.
+    /// Seconds by stage; the rest of `seconds` is the optimiser, batching and moving factors to the
+    /// device.
     pub stages: StageSeconds,
 }
 

@@ -1,7 +1,7 @@
-//! Local training of one adapter, step by step. Where the processor and other devices differ in it
-//! is the trait [`LocalSteps`]: on the processor gradients and optimiser are vectors, with the same
-//! bits on every machine of one kind; on a device with memory of its own they stay there, and a
-//! step sends one buffer for each batch and reads back the loss and the gradient's norm.
+//! Local training of one adapter, step by step. The trait [`LocalSteps`] covers where the processor
+//! and other devices differ: on the processor, gradients and optimiser state are vectors, with the
+//! same bits on every machine of one kind. On a device with memory of its own they stay there, and
+//! a step uploads one buffer per batch and reads back only the loss and the norm of the gradient.
 
 mod on_device;
 mod on_host;
@@ -18,10 +18,10 @@ use crate::model::{Batch, Decoder, StageSeconds, is_host};
 pub struct StepReport {
     /// Mean loss over the labelled tokens, before the step.
     pub loss: f64,
-    /// Euclidean norm of the whole gradient, before it was clipped.
+    /// Euclidean norm of the whole gradient before clipping.
     pub gradient_norm: f64,
-    /// Where the time went. A device computes behind the caller's back: then this is the time of
-    /// launching.
+    /// Wall-clock seconds of each stage. On a device that computes asynchronously, this is the time
+    /// of launching.
     pub seconds: StageSeconds,
 }
 
@@ -30,16 +30,16 @@ pub trait LocalSteps {
     /// One step along the gradient of the mean loss over the labelled tokens of `batches` together.
     ///
     /// # Errors
-    /// A sequence that does not fit the model, or a loss or gradient that is not finite: then
-    /// nothing more can be done with these steps.
+    /// A sequence that does not fit the model, or a loss or gradient that is not finite; after an
+    /// error the steps cannot be continued.
     fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepReport>;
 
-    /// The trained factors as they are now, dense, in the layout's order.
+    /// The current values of the trained factors, dense, in the layout's order.
     fn theta(&self) -> Vec<f32>;
 }
 
-/// Steps from `adapter`, for the factors of its next round, with a fresh optimiser and a gradient
-/// whose norm is bounded by `max_gradient_norm`.
+/// Starts steps from `adapter` for the factors of its next round, with a fresh optimiser and with
+/// the norm of the gradient bounded by `max_gradient_norm`.
 pub fn local_steps<'a>(
     decoder: &'a Decoder,
     adapter: &GlobalAdapter,

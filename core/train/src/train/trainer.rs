@@ -20,29 +20,30 @@ use crate::model::{
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 
-/// How one member trains. These may differ between members.
+/// Training settings of one member. They may differ between members.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct TrainSettings {
     /// Sequences computed at a time.
     pub batch_size: usize,
-    /// Puts short examples of a batch into one row, so that less is padded; the loss stays the same.
+    /// Whether short examples of a batch are packed into one row, for less padding; the loss is the
+    /// same.
     pub packing: bool,
-    /// Batches added up before one optimiser step.
+    /// Batches accumulated before one optimiser step.
     pub accumulation: usize,
     /// The optimiser.
     pub optimizer: AdamWSettings,
     /// Bound on the Euclidean norm of the whole gradient.
     pub max_gradient_norm: f64,
-    /// Where to compute.
+    /// The compute device.
     pub device: ComputeDevice,
-    /// Keep only each layer's input between forward and backward pass and compute the rest again: about a
-    /// third more time a step; for the memory see `docs/benchmarks/training`. The gradients are the same bit
-    /// for bit.
+    /// Gradient checkpointing: keep only each layer's input between forward and backward pass and
+    /// recompute the rest. A step takes about a third longer; for the memory see
+    /// `docs/benchmarks/training`. The gradients are bit-identical.
     pub gradient_checkpointing: bool,
-    /// How the frozen matrices are held in memory.
+    /// Precision in which the frozen matrices are held in memory.
     pub base_precision: BasePrecision,
-    /// How exactly matrix products are computed at least.
+    /// Minimum precision of matrix products.
     pub compute_precision: ComputePrecision,
 }
 
@@ -62,7 +63,7 @@ impl Default for TrainSettings {
     }
 }
 
-/// A base model on a device, ready to train adapters beside it. Holds no state between rounds.
+/// A base model on a device, ready to train adapters. It keeps no state between rounds.
 pub struct Trainer {
     pub(crate) decoder: Decoder,
     pub(crate) tokenizer: TextTokenizer,
@@ -70,22 +71,22 @@ pub struct Trainer {
     base_digest: [u8; 32],
 }
 
-/// What a round of local training produced.
+/// Result of a round of local training.
 #[derive(Clone)]
 pub struct RoundResult {
     /// The trained factors after training, dense, in the layout's order.
     pub theta: Vec<f32>,
-    /// What was measured.
+    /// Measurements of the round.
     pub stats: RoundStats,
 }
 
 impl Trainer {
-    /// Opens a Hugging Face folder or GGUF file and puts the model on the device.
+    /// Opens a Hugging Face folder or GGUF file and loads the model to the device.
     pub fn open(model: &Path, settings: TrainSettings) -> Result<Self> {
         Self::new(LoadedModel::open(model)?, settings)
     }
 
-    /// Puts an opened model on the device.
+    /// Loads an opened model to the device.
     pub fn new(model: LoadedModel, settings: TrainSettings) -> Result<Self> {
         if settings.batch_size == 0 || settings.accumulation == 0 {
             return Err(TrainError::setting(
@@ -110,12 +111,12 @@ impl Trainer {
         &self.tokenizer
     }
 
-    /// Bytes of the base model's matrices in memory.
+    /// Size in bytes of the base model's matrices in memory.
     pub fn base_bytes(&self) -> usize {
         self.decoder.base_bytes()
     }
 
-    /// Identifies the base model.
+    /// The digest that identifies the base model.
     pub fn base_digest(&self) -> [u8; 32] {
         self.base_digest
     }
@@ -131,13 +132,13 @@ impl Trainer {
         Ok(GlobalAdapter::new(layout, settings, seed))
     }
 
-    /// Trains the factors of round `global.applied()` on `data`, from the common adapter, with a fresh
-    /// optimiser. `seed` decides the order of the examples: another one each round and member. The same
-    /// inputs give the same result on one machine.
+    /// Trains the factors of round `global.applied()` on `data`, starting from the global adapter,
+    /// with a fresh optimiser. `seed` determines the order of the examples and should differ
+    /// between rounds and members. The same inputs give the same result on one machine.
     ///
     /// # Errors
-    /// A loss or gradient that is not finite, a cancelled round, or an empty data set; nothing is
-    /// produced then.
+    /// A loss or gradient that is not finite, a cancelled round, or an empty data set; then there
+    /// is no result.
     pub fn train_round(
         &self,
         global: &GlobalAdapter,

@@ -1,6 +1,6 @@
-//! Next-token logits of a base model with and without a PEFT adapter, for comparing with transformers + PEFT
-//! (`tests/parity/compare_export.py`). Also writes the base as a Hugging Face folder, dequantised, so that both
-//! sides run the same weights.
+//! Next-token logits of a base model with and without a PEFT adapter, for comparing with
+//! transformers + PEFT (`tests/parity/compare_export.py`). Also writes the base as a Hugging Face
+//! folder, dequantised, so that both sides run the same weights.
 //!
 //! ```text
 //! cargo run --example logits -- MODEL ADAPTER_FOLDER PROMPTS.txt OUT_FOLDER

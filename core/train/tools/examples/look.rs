@@ -1,4 +1,4 @@
-//! A look at a model: opens it, says what it is, and answers one question.
+//! Opens a model, prints its properties, and answers one question.
 //!
 //! ```text
 //! cargo run --example look -- MODEL "What is the capital of France?"

@@ -4,9 +4,9 @@
 //! cargo run --example make_corpus -- core/train/assets [--show 20]
 //! ```
 //!
-//! The first argument is the folder that gets `domains/NAME.jsonl`, `base/tokenizer.json` and
-//! `base/tokenizer_config.json`. `--show N` prints N documents of the corpus instead. Nothing is
-//! read: everything follows from seeds in the code.
+//! The first argument is the folder for `domains/NAME.jsonl`, `base/tokenizer.json` and
+//! `base/tokenizer_config.json`. `--show N` prints N documents of the corpus instead. There is no
+//! input: everything follows from seeds in the code.
 #![allow(clippy::print_stdout)]
 
 use std::error::Error;
@@ -22,16 +22,16 @@ use tokenizers::pre_tokenizers::digits::Digits;
 use tokenizers::pre_tokenizers::sequence::Sequence;
 use tokenizers::{AddedToken, Tokenizer};
 
-/// Documents that the tokenizer learns from; their seed is none that the pretraining uses.
+/// Number of documents on which the tokenizer is trained; their seed is not used in pretraining.
 const TOKENIZER_DOCUMENTS: usize = 40_000;
 const TOKENIZER_SEED: u64 = 1;
-/// Examples of each domain that the tokenizer learns from, so that their words are not torn into
-/// letters.
+/// Examples of each domain on which the tokenizer is trained, so that their words are not split
+/// into letters.
 const TOKENIZER_EXAMPLES: usize = 2000;
 const VOCABULARY: usize = 2048;
-/// Ends a document; the model stops at it.
+/// Ends a document; generation stops at it.
 const END: &str = "<|end|>";
-/// Fills a batch; never seen by the loss.
+/// Padding of a batch; never carries a loss.
 const PAD: &str = "<|pad|>";
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -86,9 +86,9 @@ fn train_tokenizer() -> tokenizers::Result<Tokenizer> {
         .special_tokens(vec![AddedToken::from(END, true), AddedToken::from(PAD, true)])
         .build()
         .into();
-    // Left to themselves the merges would spend tokens on the template; it gets its own below.
+    // Otherwise merges would be spent on the template, whose parts are added as tokens below.
     tokenizer.train(&mut trainer, training_texts().into_iter())?;
-    // Not special: a template that is decoded stays visible.
+    // Not special, so that decoded text shows the template.
     let parts = TEMPLATE_PARTS.map(|part| AddedToken::from(part, false).normalized(false));
     tokenizer.add_tokens(&parts);
     Ok(tokenizer)
@@ -134,7 +134,7 @@ fn report_lengths(tokenizer: &Tokenizer) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// What transformers needs beside `tokenizer.json`.
+/// The settings that transformers needs besides `tokenizer.json`.
 const TOKENIZER_CONFIG: &str = r####"{
   "tokenizer_class": "PreTrainedTokenizerFast",
   "model_max_length": 256,

@@ -1,9 +1,10 @@
-//! What packing gains on examples of very different lengths:
+//! Speed-up by packing on examples of very different lengths:
 //!
 //! `cargo run --release -p fedshield-train-tools --example packing -- MODEL [BATCH]`
 //!
-//! Trains the same examples with and without packing, five interleaved rounds, and prints the median of each in labelled
-//! tokens per second, with the share of computed tokens that were padding.
+//! Trains the same examples with and without packing, five interleaved rounds, and prints the
+//! median of each in labelled tokens per second, with the share of computed tokens that were
+//! padding.
 
 #![allow(clippy::print_stdout, reason = "an example prints")]
 

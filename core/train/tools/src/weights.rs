@@ -28,10 +28,10 @@ pub struct BaseWeights {
 }
 
 impl BaseWeights {
-    /// Reads every tensor that `config` calls for.
+    /// Reads every tensor that `config` requires.
     ///
     /// # Errors
-    /// A tensor that is missing or misshapen.
+    /// A tensor that is missing or has the wrong shape.
     pub fn read(config: &ModelConfig, source: &dyn TensorSource) -> Result<Self> {
         let mut tensors = BTreeMap::new();
         for (name, shape) in parameter_shapes(config) {
@@ -41,7 +41,8 @@ impl BaseWeights {
         Ok(Self { path: source.path().to_owned(), tensors })
     }
 
-    /// Freshly initialised weights: matrices normal with standard deviation `std`, norms at one, biases at zero.
+    /// Freshly initialised weights: matrices normal with standard deviation `std`, norms one,
+    /// biases zero.
     pub fn random(config: &ModelConfig, seed: u64, std: f32) -> Self {
         let mut choice = Choice::labelled(seed, "base weights");
         let tensors = parameter_shapes(config).into_iter().map(|(name, shape)| {
@@ -84,7 +85,7 @@ impl TensorSource for BaseWeights {
     }
 }
 
-/// Saves base weights as `model.safetensors` in `folder`, which is made if it does not exist.
+/// Saves base weights as `model.safetensors` in `folder`, which is created if it does not exist.
 ///
 /// # Errors
 /// A file that cannot be written, or a value that `precision` cannot hold.
@@ -101,7 +102,7 @@ pub fn save_base(folder: &Path, weights: &BaseWeights, precision: Precision) -> 
     writer.finish()
 }
 
-/// Standard normal, by Box and Muller's transform of two uniform numbers of 53 bits.
+/// A standard normal value, by the Box-Muller transform of two uniform numbers of 53 bits.
 fn normal(choice: &mut Choice) -> f64 {
     let mut unit = || (choice.bits() >> 11) as f64 / (1u64 << 53) as f64;
     let radius = (-2.0 * (1.0 - unit()).ln()).sqrt();

@@ -1,4 +1,4 @@
-//! The container of GGUF version 3, written a tensor at a time.
+//! Writes the container of GGUF version 3, a tensor at a time.
 
 use std::collections::VecDeque;
 use std::fs::File;
@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::encode::GgufType;
 use crate::{Result, TrainError};
 
-/// Tensors begin at multiples of this.
+/// Alignment of tensors in bytes.
 const ALIGNMENT: usize = 32;
 
 /// A metadata value.
@@ -74,7 +74,8 @@ fn put_text(text: &str, bytes: &mut Vec<u8>) {
     bytes.extend(text.as_bytes());
 }
 
-/// A GGUF file being written. The file has its name only when [`finish`](Self::finish) has succeeded.
+/// A GGUF file being written. It appears under its name only when [`finish`](Self::finish) has
+/// succeeded.
 pub(super) struct GgufWriter {
     path: PathBuf,
     part: PathBuf,
@@ -84,11 +85,11 @@ pub(super) struct GgufWriter {
 }
 
 impl GgufWriter {
-    /// Begins a file with this metadata that will hold tensors of these names, shapes (row-major) and types, in this
-    /// order.
+    /// Starts a file with this metadata that will hold tensors of these names, row-major shapes and
+    /// types, in this order.
     ///
     /// # Errors
-    /// If the file cannot be made.
+    /// If the file cannot be created.
     pub(super) fn create(
         path: &Path,
         metadata: &[(String, Meta)],
@@ -106,7 +107,7 @@ impl GgufWriter {
         for (name, shape, kind) in tensors {
             put_text(name, &mut header);
             header.extend((shape.len() as u32).to_le_bytes());
-            // The file counts dimensions from the innermost.
+            // The file lists dimensions from the innermost outwards.
             shape.iter().rev().for_each(|length| header.extend((*length as u64).to_le_bytes()));
             header.extend(kind.id().to_le_bytes());
             header.extend((offset as u64).to_le_bytes());
@@ -125,7 +126,8 @@ impl GgufWriter {
     /// Writes the next tensor.
     ///
     /// # Errors
-    /// If it is not its turn, has another number of values, or one that its type cannot hold.
+    /// A tensor out of order, with another number of values, or with a value that its type cannot
+    /// hold.
     pub(super) fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let bad = |reason: String| TrainError::tensor(&self.path, name, reason);
         let kind = match self.left.pop_front() {
@@ -140,10 +142,10 @@ impl GgufWriter {
         self.file.write_all(&self.bytes).map_err(TrainError::io(&self.part))
     }
 
-    /// Ends the file and gives it its name.
+    /// Completes the file and moves it to its name.
     ///
     /// # Errors
-    /// If a tensor is missing, or the disk refuses.
+    /// If a tensor is missing, or an I/O error occurs.
     pub(super) fn finish(mut self) -> Result<()> {
         if let Some((name, ..)) = self.left.front() {
             return Err(TrainError::tensor(&self.path, name, "was not written"));

@@ -8,7 +8,7 @@ use crate::load::LoadedModel;
 use crate::model::{Family, ModelConfig, RopeScaling};
 use crate::{Result, TrainError};
 
-/// The tensor of divisors by which Llama 3's rotary scaling is stored.
+/// The tensor of divisors that represents Llama 3's rotary scaling.
 pub(super) const ROPE_TABLE: &str = "rope_freqs.weight";
 
 /// llama.cpp's name of the model's architecture.
@@ -26,7 +26,7 @@ pub(super) fn architecture(config: &ModelConfig, path: &Path) -> Result<&'static
         Family::Qwen3 => "qwen3",
         other => return refuse(format!("the family {}", other.name())),
     };
-    // llama.cpp gives these architectures no window.
+    // llama.cpp does not implement a window for these architectures.
     let windowed = |window: &usize| *window < config.max_position;
     if let Some(window) = config.windows.iter().flatten().find(|window| windowed(window)) {
         return refuse(format!("an attention window of {window} tokens"));
@@ -38,10 +38,10 @@ pub(super) fn architecture(config: &ModelConfig, path: &Path) -> Result<&'static
     Ok(name)
 }
 
-/// Metadata of a whole model, without its vocabulary.
+/// Metadata of a whole model except for its vocabulary.
 ///
 /// # Errors
-/// What [`architecture`] refuses, and rotary scalings that are not known.
+/// What [`architecture`] refuses, and unknown rotary scalings.
 pub(super) fn model(
     model: &LoadedModel,
     matrices: GgufType,
@@ -93,7 +93,7 @@ pub(super) fn model(
     Ok(metadata)
 }
 
-/// What each rotary frequency is divided by, for Llama 3's rule.
+/// The divisor of each rotary frequency under Llama 3's rule.
 pub(super) fn rope_table(config: &ModelConfig) -> Option<Vec<f32>> {
     let Some(rule @ RopeScaling::Llama3 { .. }) = &config.rope_scaling else { return None };
     let dim = config.head_dim;

@@ -1,11 +1,11 @@
-//! Values as GGUF stores them.
+//! Encodes values as GGUF stores them.
 
 use serde::{Deserialize, Serialize};
 
 /// Values in a block of Q8_0.
 const BLOCK: usize = 32;
 
-/// How matrices are stored in a GGUF file.
+/// The encoding of matrices in a GGUF file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum GgufType {
@@ -27,7 +27,7 @@ impl GgufType {
         }
     }
 
-    /// llama.cpp's number for a file of mostly this type.
+    /// llama.cpp's number for a file in which this type prevails.
     pub(super) fn file_type(self) -> u32 {
         match self {
             Self::F32 => 0,
@@ -45,7 +45,7 @@ impl GgufType {
         }
     }
 
-    /// What a tensor is stored as in a file of this type.
+    /// The encoding of a tensor in a file of this type.
     pub(super) fn for_shape(self, shape: &[usize]) -> Self {
         match shape {
             [_, columns] if self != Self::Q8_0 || columns.is_multiple_of(BLOCK) => self,
@@ -54,7 +54,7 @@ impl GgufType {
         }
     }
 
-    /// Bytes of so many values, which are whole blocks.
+    /// Size in bytes of this many values, which form whole blocks.
     pub(super) fn bytes(self, values: usize) -> usize {
         match self {
             Self::F32 => 4 * values,
@@ -63,7 +63,7 @@ impl GgufType {
         }
     }
 
-    /// Appends values; gives the first that does not fit, if there is one.
+    /// Appends values; returns the first that does not fit, if there is one.
     pub(super) fn put(self, values: &[f32], bytes: &mut Vec<u8>) -> Result<(), f32> {
         match self {
             Self::F32 => values.iter().for_each(|value| bytes.extend(value.to_le_bytes())),
@@ -76,7 +76,7 @@ impl GgufType {
                 for block in values.chunks(BLOCK) {
                     let largest = block.iter().fold(0f32, |most, value| most.max(value.abs()));
                     let scale = largest / 127.0;
-                    // As ggml: the quotient takes the scale before it is rounded to 16 bits.
+                    // As in ggml: the quotient uses the scale before it is rounded to 16 bits.
                     let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
                     bytes.extend(half_of(scale)?.to_le_bytes());
                     bytes.extend(block.iter().map(|v| (v * inverse).round() as i8 as u8));

@@ -1,5 +1,5 @@
-//! `tokenizer.json` as GGUF metadata: byte-level BPE whose way of cutting words llama.cpp has a name for. Anything else is
-//! refused, since llama.cpp would cut texts elsewhere without a word.
+//! `tokenizer.json` as GGUF metadata: byte-level BPE whose word splitting has a name in llama.cpp.
+//! Anything else is refused, since llama.cpp would split texts differently without any error.
 
 use std::path::Path;
 
@@ -14,13 +14,14 @@ const NORMAL: i32 = 1;
 const CONTROL: i32 = 3;
 const USER_DEFINED: i32 = 4;
 const UNUSED: i32 = 5;
-/// Keys for the tokens that end an answer.
+/// Metadata keys of the tokens that end an answer.
 const ENDS: [&str; 3] = ["eos_token_id", "eot_token_id", "eom_token_id"];
 
-/// The vocabulary of a folder's model.
+/// The vocabulary of a model in a Hugging Face folder.
 ///
 /// # Errors
-/// A tokenizer that is no byte-level BPE of a known kind, tokens beyond the embedding, more kinds of end than GGUF names.
+/// A tokenizer that is not a byte-level BPE of a known kind, tokens without an embedding, or more
+/// kinds of end tokens than GGUF has keys for.
 pub(super) fn metadata(model: &LoadedModel, folder: &Path) -> Result<Vec<(String, Meta)>> {
     let path = folder.join("tokenizer.json");
     let bad = |reason: String| TrainError::format(&path, reason);
@@ -63,7 +64,7 @@ fn pad_token(folder: &Path, tokenizer: &TextTokenizer) -> Option<u32> {
     tokenizer.id(pad.as_str().or_else(|| pad["content"].as_str())?)
 }
 
-/// llama.cpp's name for the way texts are cut into words.
+/// llama.cpp's name for the way this tokenizer splits words.
 fn splitting(json: &Json) -> std::result::Result<&'static str, String> {
     let model = &json["model"];
     if model["type"] != "BPE" || model["byte_fallback"] == true || !model["dropout"].is_null() {
@@ -96,7 +97,8 @@ fn splitting(json: &Json) -> std::result::Result<&'static str, String> {
     })
 }
 
-/// The steps of a sequence, of sequences in it, or of one step alone, without what changes no token.
+/// The steps of a sequence, of nested sequences, or of a single step, without those that do not
+/// affect tokens.
 fn steps(json: &Json, list: &str) -> Vec<Json> {
     match json {
         Json::Null => Vec::new(),
@@ -104,7 +106,7 @@ fn steps(json: &Json, list: &str) -> Vec<Json> {
             let inner = step.get(list).and_then(Json::as_array).into_iter().flatten();
             inner.flat_map(|one| steps(one, list)).collect()
         }
-        // Digits one by one are what `smollm` stands for as a pattern.
+        // Splitting numbers into digits is part of the pattern that `smollm` stands for.
         Json::Object(step) if step.get("individual_digits") == Some(&Json::Bool(true)) => {
             vec![serde_json::json!({
                 "type": "Split", "pattern": {"Regex": "\\p{N}"}, "behavior": "Isolated", "invert": false
@@ -119,7 +121,7 @@ fn steps(json: &Json, list: &str) -> Vec<Json> {
     }
 }
 
-/// Whether anything follows the text in what a post-processor makes of it.
+/// Whether a post-processor adds anything after the text.
 fn adds_behind(json: &Json) -> bool {
     let inner = json["processors"].as_array().into_iter().flatten();
     let single = json["single"].as_array().into_iter().flatten();
@@ -127,7 +129,7 @@ fn adds_behind(json: &Json) -> bool {
     inner.into_iter().any(adds_behind) || behind.nth(1).is_some()
 }
 
-/// Every token by its number, and its kind; numbers without a token are unused.
+/// Every token by its id, with its type; ids without a token are marked unused.
 fn tokens(json: &Json, vocab_size: usize) -> std::result::Result<(Vec<String>, Vec<i32>), String> {
     let mut tokens: Vec<String> = (0..vocab_size).map(|id| format!("[PAD{id}]")).collect();
     let mut types = vec![UNUSED; vocab_size];

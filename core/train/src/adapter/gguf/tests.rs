@@ -1,4 +1,5 @@
-//! What is written reads back: by the names and values of a GGUF file, and as the same model.
+//! Round trips: a written GGUF file has the expected names and values, and is read as the same
+//! model.
 
 use std::path::{Path, PathBuf};
 
@@ -12,7 +13,7 @@ fn parity(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(name)
 }
 
-/// A family's tiny model with a byte-level tokenizer of 64 tokens, and an adapter.
+/// A tiny model of a family with a byte-level tokenizer of 64 tokens, and an adapter.
 fn open(family: &str, work: &Path, adapter: &Path) -> (LoadedModel, LoraAdapter) {
     let folder = work.join(family);
     std::fs::create_dir_all(&folder).unwrap();
@@ -43,7 +44,7 @@ fn open(family: &str, work: &Path, adapter: &Path) -> (LoadedModel, LoraAdapter)
             "merges": [["a", "b"], ["\u{120}", "a"]]},
     });
     std::fs::write(folder.join("tokenizer.json"), tokenizer.to_string()).unwrap();
-    // transformers' class for Qwen 2 would name tokens that this small vocabulary does not have.
+    // transformers' class for Qwen 2 would name tokens that are missing from this small vocabulary.
     let end = "<|end|>";
     let named = serde_json::json!({"eos_token": end, "pad_token": end, "unk_token": end});
     std::fs::write(folder.join("tokenizer_config.json"), named.to_string()).unwrap();
@@ -114,7 +115,7 @@ fn an_adapter_file_adds_what_the_merged_file_has_more() {
                 let (b_shape, b) = lora.values(&format!("{name}.lora_b")).unwrap();
                 let ([rank, inputs], [outputs, same]) = (a_shape, b_shape) else { panic!() };
                 assert_eq!(rank, same);
-                // As llama.cpp computes it: alpha over the rank of this tensor.
+                // As llama.cpp computes the scale: alpha over the rank of this tensor.
                 for row in 0..*outputs {
                     for (column, value) in
                         expected[row * inputs..][..*inputs].iter_mut().enumerate()

@@ -1,4 +1,5 @@
-//! A model's tokenizer in GGUF metadata: copied where the base is such a file, else made from `tokenizer.json`.
+//! A model's tokenizer in GGUF metadata: copied if the base is a GGUF file, else made from
+//! `tokenizer.json`.
 
 use super::container::Meta;
 use super::folder_vocabulary;
@@ -7,7 +8,7 @@ use crate::{Result, TrainError};
 
 const PREFIX: &str = "tokenizer.";
 
-/// Every key that begins with `tokenizer.`.
+/// Every metadata key that starts with `tokenizer.`.
 ///
 /// # Errors
 /// A tokenizer that llama.cpp has no name for.

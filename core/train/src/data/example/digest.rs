@@ -1,9 +1,9 @@
-//! The digest of what an example says.
+//! The digest of an example's content.
 
 use super::{Role, Turn};
 use crate::data::json::Json;
 
-/// Hashes what is said, part by part.
+/// Hashes content, part by part.
 pub(super) struct ContentDigest(pub(super) blake3::Hasher);
 
 impl ContentDigest {
@@ -24,7 +24,7 @@ impl ContentDigest {
         }
     }
 
-    /// A turn that only says something hashes to what is said.
+    /// A turn that has only text is hashed as that text.
     pub(super) fn turn(&mut self, turn: &Turn) {
         self.said(turn.role, &[turn.said()]);
         let texts = [
@@ -43,7 +43,7 @@ impl ContentDigest {
     }
 
     pub(super) fn json(&mut self, name: &str, value: Option<&Json>) {
-        // A value of texts and numbers is always written.
+        // Serialising a JSON value to a string does not fail.
         if let Some(text) = value.and_then(|value| serde_json::to_string(value).ok()) {
             self.texts(name, &[&text]);
         }

@@ -1,4 +1,4 @@
-//! Lines as they are parsed, hashed and shortened.
+//! Parsing, hashing and shortening of lines.
 
 use super::*;
 

@@ -1,10 +1,10 @@
-//! The fields of one record, taken out one by one: what is left at the end is unknown.
+//! The fields of one record, taken out one by one: those left at the end are unknown.
 
 use super::super::json::Json;
 use super::kind;
 use super::map::FieldMap;
 
-/// Fields that say where an example comes from and change nothing about it.
+/// Fields that describe the origin of an example and do not affect it.
 const HARMLESS: &[&str] = &[
     "id",
     "_id",
@@ -28,10 +28,10 @@ const HARMLESS: &[&str] = &[
     "metadata",
     "parallel_tool_calls",
 ];
-/// Of a name from a file, this much is shown.
+/// Characters of a name from a file that are shown.
 const SHOWN_CHARS: usize = 24;
 
-/// Fields of data that are made for something else than learning answers, and what to do.
+/// Fields of data that are made for other tasks than learning answers, and advice.
 const OTHER_TASKS: &[(&str, &str)] = &[
     ("chosen", PREFERENCE),
     ("rejected", PREFERENCE),
@@ -50,7 +50,7 @@ const PREFERENCE: &str = "preference data (`chosen` and `rejected`) are not trai
                           chosen answer as `completion`, or name it in `data.map`";
 const MEDIA: &str = "images, audio and video are not read";
 
-/// The fields of a record that hold something: a null is as good as no field.
+/// The fields of a record that have a value: null counts as absent.
 pub(super) struct Fields<'a> {
     entries: Vec<(String, Json)>,
     pub(super) map: &'a FieldMap,
@@ -78,7 +78,7 @@ impl<'a> Fields<'a> {
         Some(self.entries.swap_remove(at).1)
     }
 
-    /// Takes out a field that must be text, if it is there.
+    /// Takes out an optional field that must be text.
     pub(super) fn text(&mut self, name: &str) -> Result<Option<String>, String> {
         match self.take(name) {
             None => Ok(None),
@@ -87,13 +87,13 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Takes out a field that must be there and be text.
+    /// Takes out a required field that must be text.
     pub(super) fn required(&mut self, name: &str) -> Result<String, String> {
         let missing = format!("no field {}, or it is null", self.shown(name));
         self.text(name)?.ok_or(missing)
     }
 
-    /// Takes out the one of these that is there.
+    /// Takes out whichever one of these fields is present.
     pub(super) fn one_of(&mut self, names: &[&str]) -> Result<Option<String>, String> {
         let mut found: Option<(&str, String)> = None;
         for name in names {
@@ -106,12 +106,12 @@ impl<'a> Fields<'a> {
         Ok(found.map(|(_, text)| text))
     }
 
-    /// What holds for the whole conversation: empty is as good as nothing.
+    /// The system text of the whole conversation; an empty one counts as absent.
     pub(super) fn system(&mut self) -> Result<Option<String>, String> {
         Ok(self.one_of(&["system", "system_prompt"])?.filter(|text| !text.is_empty()))
     }
 
-    /// Refuses what belongs to another form than `form`.
+    /// Refuses fields that belong to another form than `form`.
     pub(super) fn refuse(&self, names: &[&str], form: &str) -> Result<(), String> {
         match names.iter().find(|name| self.has(name)) {
             None => Ok(()),
@@ -121,7 +121,7 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Refuses data that were made for other kinds of training, whose fields would mean something here.
+    /// Refuses data made for other kinds of training, whose fields would have a meaning here.
     pub(super) fn refuse_other_tasks(&mut self) -> Result<(), String> {
         let is_empty = |value: &Json| match value {
             Json::List(items) => items.is_empty(),
@@ -161,19 +161,19 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Notes a field of which nothing is known, by the name under which it is reported.
+    /// Records an unknown field, under the name by which it is reported.
     pub(super) fn note_unknown(&mut self, name: String) {
         if !self.unknown.contains(&name) {
             self.unknown.push(name);
         }
     }
 
-    /// Whether a field says only where its record comes from.
+    /// Whether a field only describes the origin of its record.
     pub(super) fn is_harmless(name: &str) -> bool {
         HARMLESS.contains(&name)
     }
 
-    /// What is unknown of all that was not taken out.
+    /// The unknown fields among those that were not taken out.
     pub(super) fn finish(mut self) -> Vec<String> {
         let left = std::mem::take(&mut self.entries);
         for (name, _) in left.into_iter().filter(|(name, _)| !Self::is_harmless(name)) {
@@ -183,7 +183,7 @@ impl<'a> Fields<'a> {
         self.unknown
     }
 
-    /// Why the record is of no known form.
+    /// Explains why the record has no known form.
     pub(super) fn no_form(&self) -> String {
         let forms = "\"messages\", \"conversations\", \"instruction\", \"question\", \"prompt\" or \"text\"";
         match self.map.is_empty() {
@@ -200,12 +200,12 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// That a value is of another kind than it must be, without the value.
+/// Says that a value has the wrong type, without showing the value.
 pub(super) fn wrong_kind(name: &str, wanted: &str, found: &Json) -> String {
     format!("{name} must be {wanted}, not {}", kind(found))
 }
 
-/// A name from a file, as much of it as is shown.
+/// A name from a file, shortened for messages.
 pub(in crate::data) fn shortened(name: &str) -> String {
     let plain = |c: char| if c.is_control() { '\u{fffd}' } else { c };
     let short: String = name.chars().take(SHOWN_CHARS).map(plain).collect();

@@ -4,12 +4,12 @@ use std::collections::BTreeMap;
 
 use crate::{Result, TrainError};
 
-/// Which column of a file holds which field. Where anything is named, only what is named is read: all other columns are
-/// left out on purpose.
+/// Which column of a file holds which field. If any column is named, only the named ones are read;
+/// all others are left out on purpose.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct FieldMap(BTreeMap<String, String>);
 
-/// Fields of a record that a column can be named for.
+/// Fields of a record to which a column can be assigned.
 const FIELDS: &[&str] = &[
     "instruction",
     "input",
@@ -26,14 +26,14 @@ const FIELDS: &[&str] = &[
 ];
 /// Keys of a turn.
 const TURN_KEYS: &[&str] = &["role", "content"];
-/// What a turn's role is called, by speaker.
+/// Entries that name the speaker with each role.
 const ROLES: &[&str] = &["system_role", "user_role", "assistant_role", "tool_role"];
 
 impl FieldMap {
-    /// Takes names of columns by field.
+    /// Builds a map from column names by field.
     ///
     /// # Errors
-    /// A field that no column can be named for, or one column for two fields.
+    /// A field to which no column can be assigned, or one column for two fields.
     pub fn new(names: BTreeMap<String, String>) -> Result<Self> {
         let all = || FIELDS.iter().chain(TURN_KEYS).chain(ROLES);
         if let Some(other) = names.keys().find(|name| !all().any(|known| known == name)) {
@@ -54,12 +54,12 @@ impl FieldMap {
         Ok(Self(names))
     }
 
-    /// Whether nothing is named.
+    /// Whether the map is empty.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether any field of a record is named, so that all others are left out.
+    /// Whether a column is named for any field of a record, so that all others are left out.
     pub(super) fn names_fields(&self) -> bool {
         FIELDS.iter().any(|field| self.0.contains_key(*field))
     }
@@ -69,7 +69,7 @@ impl FieldMap {
         FIELDS.iter().copied().find(|field| self.0.get(*field).is_some_and(|name| name == column))
     }
 
-    /// The column of a field, where it has another name.
+    /// The column of a field, if it has another name.
     pub(super) fn column_of(&self, field: &str) -> Option<&str> {
         self.0.get(field).map(String::as_str)
     }

@@ -20,7 +20,7 @@ pub(super) fn instruction(fields: &mut Fields<'_>) -> Result<(Example, Form), St
     fields.refuse(&["response"], "\"output\"")?;
     let input = fields.one_of(&["input", "context"])?.unwrap_or_default();
     if let Some(text) = fields.text("text")? {
-        // Alpaca was published with its own rendering beside it.
+        // Alpaca was published with a rendered text of each example.
         if !(text.contains(&instruction) && text.contains(&output)) {
             return Err(
                 "\"text\" says something else than \"instruction\" and \"output\"".to_owned()
@@ -60,7 +60,7 @@ pub(super) fn question(fields: &mut Fields<'_>) -> Result<(Example, Form), Strin
     Ok((example, Form::Question))
 }
 
-/// `prompt` and `completion`: plain texts, which no template surrounds, or lists of messages.
+/// `prompt` and `completion`: plain texts without a template, or lists of messages.
 pub(super) fn prompt(fields: &mut Fields<'_>) -> Result<(Example, Form), String> {
     let others = ["output", "response", "answer", "text", "input", "system", "system_prompt"];
     fields.refuse(&others, "\"prompt\" and \"completion\"")?;
@@ -76,7 +76,7 @@ pub(super) fn prompt(fields: &mut Fields<'_>) -> Result<(Example, Form), String>
                 return Err("\"completion\" is empty".to_owned());
             }
             let mut all = turns::list(fields, "prompt", prompt)?;
-            // Only what completes the prompt is learned.
+            // Only the completion is learned.
             all.iter_mut().for_each(|turn| turn.trained = false);
             all.extend(turns::list(fields, "completion", completion)?);
             let (tools, values) = (turns::tools(fields, false)?, turns::values(fields)?);
@@ -103,7 +103,7 @@ pub(super) fn text(fields: &mut Fields<'_>) -> Result<(Example, Form), String> {
     Ok((Example::Completion { prompt: String::new(), completion }, Form::Text))
 }
 
-/// Pairs of earlier questions and answers, the oldest first.
+/// Pairs of earlier questions and answers, oldest first.
 fn history(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, String> {
     let reason = "\"history\" must be a list of pairs of texts: a question and its answer";
     let Some(history) = fields.take("history") else { return Ok(Vec::new()) };

@@ -5,7 +5,7 @@ fn read(text: &str) -> Result<Understood, String> {
     understand(text, &FieldMap::default())
 }
 
-/// Each turn as role, text, and whether it is learned.
+/// Each turn as its role, its text, and whether it is learned.
 fn turns(example: &Example) -> Vec<(Role, String, bool)> {
     let turn = |turn: &Turn| (turn.role, turn.said().to_owned(), turn.is_learned());
     example.turns().iter().map(turn).collect()
@@ -101,7 +101,7 @@ fn every_form_in_the_documentation_says_what_it_says_there() {
         assert_eq!(&turns(&understood.example), expected, "{line}");
         assert_eq!(understood.unknown, [""; 0], "{line}");
     }
-    // Texts are continued as they are; no template comes between.
+    // Texts are continued as they are, without a template.
     let plain = |line| matches!(read(line).unwrap().example, Example::Completion { .. });
     assert!(plain(r#"{"prompt": "q", "completion": "a"}"#) && plain(r#"{"text": "a"}"#));
 }
@@ -125,7 +125,7 @@ fn answers_of_weight_nothing_are_not_learned() {
         let turns = turns(&read(&two(keys)).unwrap().example);
         assert_eq!((turns[1].2, turns[3].2), (learned, true), "{keys}");
     }
-    // What precedes the completion was not learned in TRL either.
+    // TRL does not learn what precedes the completion, either.
     let line = r#"{"prompt": [{"role": "user", "content": "p"}, {"role": "assistant", "content": "b"},
         {"role": "user", "content": "q"}], "completion": [{"role": "assistant", "content": "a"}]}"#;
     let learned: Vec<bool> = turns(&read(line).unwrap().example).iter().map(|t| t.2).collect();
@@ -266,7 +266,7 @@ fn a_map_names_columns_and_leaves_out_all_others() {
     assert!(reason.contains("column \"antwort\""), "{reason}");
     let reason = understand(r#"{"instruction": "q"}"#, &plain).unwrap_err();
     assert!(reason.contains("columns that `data.map` names"), "{reason}");
-    // The answer that people prefer is an answer.
+    // A preferred answer can be mapped as the completion.
     let chosen = map(&[("prompt", "prompt"), ("completion", "chosen")]).unwrap();
     assert!(understand(r#"{"prompt": "q", "chosen": "a", "rejected": "b"}"#, &chosen).is_ok());
     let speakers = [

@@ -10,7 +10,7 @@ use super::fields::{Fields, shortened, wrong_kind};
 use calls::function_call;
 use content::content;
 
-/// Reads a record that is a list of turns under this name.
+/// Reads a record that has a list of turns under this name.
 pub(super) fn read(fields: &mut Fields<'_>, name: &str) -> Result<(Example, Form), String> {
     let all = ["messages", "conversations", "conversation", "data", "completion", "instruction"];
     let others: Vec<&str> = all.into_iter().filter(|other| *other != name).collect();
@@ -45,7 +45,7 @@ pub(super) fn read(fields: &mut Fields<'_>, name: &str) -> Result<(Example, Form
     Ok((Example::Chat(Chat { turns, tools, values }), form))
 }
 
-/// UltraChat's questions and answers, by turns.
+/// UltraChat's alternating questions and answers.
 fn ultrachat(items: Vec<Json>) -> Result<Vec<Turn>, String> {
     let turn = |(index, item): (usize, Json)| match item {
         Json::Text(text) if index % 2 == 0 => Ok(Turn::new(Role::User, text)),
@@ -55,7 +55,8 @@ fn ultrachat(items: Vec<Json>) -> Result<Vec<Turn>, String> {
     items.into_iter().enumerate().map(turn).collect()
 }
 
-/// Published chats carry their first question once more; whatever else stands there is another form.
+/// Published chats repeat their first question or the whole text in another field; any other
+/// content there is refused.
 fn repeated(fields: &mut Fields<'_>, turns: &[Turn]) -> Result<(), String> {
     for name in ["prompt", "text"] {
         let Some(text) = fields.take(name) else { continue };
@@ -77,7 +78,7 @@ fn repeated(fields: &mut Fields<'_>, turns: &[Turn]) -> Result<(), String> {
     Ok(())
 }
 
-/// Reads turns. What is unknown of them is noted behind `name`.
+/// Reads turns. Their unknown fields are recorded with the prefix `name`.
 pub(super) fn list(
     fields: &mut Fields<'_>,
     name: &str,
@@ -95,7 +96,7 @@ pub(super) fn list(
     Ok(turns)
 }
 
-/// What the keys of one turn say.
+/// The keys of one turn, and what they mean.
 #[derive(Default)]
 struct Read {
     speaker: Option<String>,
@@ -222,7 +223,7 @@ fn put<T>(place: &mut Option<T>, value: T, key: &str) -> Result<(), String> {
     }
 }
 
-/// Refuses a conversation of which nothing would be learned.
+/// Refuses a conversation in which nothing would be learned.
 pub(super) fn check_answers(turns: &[Turn]) -> Result<(), String> {
     let mut answers = turns.iter().filter(|turn| turn.role == Role::Assistant).peekable();
     if answers.peek().is_none() {
@@ -250,7 +251,7 @@ pub(super) fn tools(fields: &mut Fields<'_>, is_sharegpt: bool) -> Result<Option
     calls::tools(tools, is_old || is_sharegpt)
 }
 
-/// Further values for the template.
+/// Further variables for the template.
 pub(super) fn values(fields: &mut Fields<'_>) -> Result<Vec<(String, Json)>, String> {
     match fields.take("chat_template_kwargs") {
         None => Ok(Vec::new()),

@@ -1,4 +1,5 @@
-//! One JSON array, read item by item: only where an item ends is found here, what it says is read as any line is.
+//! One JSON array, read item by item. Only the end of each item is found here; its content is
+//! parsed as that of a line.
 
 use std::io::{self, BufRead};
 use std::path::Path;
@@ -14,14 +15,14 @@ pub(super) struct Items {
     next: Next,
 }
 
-/// What is read next.
+/// What is expected next.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Next {
-    /// The bracket that begins the array.
+    /// The bracket that opens the array.
     Begin,
     /// An item.
     Item,
-    /// A comma or the bracket that ends the array.
+    /// A comma, or the bracket that closes the array.
     Comma,
     /// Nothing: the array has ended or cannot be read any further.
     Nothing,
@@ -58,7 +59,7 @@ impl Items {
         }
     }
 
-    /// After the bracket that ends the array.
+    /// Handles the bracket that closes the array.
     fn finish(&mut self) -> io::Result<Option<Record>> {
         self.input.consume(1);
         if self.peek()?.is_some() {
@@ -68,13 +69,14 @@ impl Items {
         Ok(None)
     }
 
-    /// Nothing behind this can be told apart any more, so it is no matter of one item.
+    /// Stops reading. Items after this cannot be told apart any more, so it is not the problem of
+    /// one item.
     fn stop<T>(&mut self, reason: &str) -> io::Result<T> {
         self.next = Next::Nothing;
         Err(io::Error::new(io::ErrorKind::InvalidData, reason))
     }
 
-    /// The next byte that is no space.
+    /// The next byte that is not whitespace.
     fn peek(&mut self) -> io::Result<Option<u8>> {
         loop {
             let buffer = fill(&mut self.input)?;
@@ -100,7 +102,8 @@ impl Items {
                 return self.stop("the item does not end: the file is cut off");
             }
             let found = buffer.iter().position(|byte| end.is_at(*byte));
-            // A bracket or quotation mark that ends an item belongs to it; what ends a number does not.
+            // A bracket or quotation mark that ends an item belongs to it; the byte after a number
+            // does not.
             let used = found.map_or(buffer.len(), |at| at + usize::from(end.is_inside()));
             if text.len() <= MAX_LINE_BYTES {
                 text.extend_from_slice(buffer.get(..used).unwrap_or(buffer));
@@ -136,13 +139,13 @@ fn fill(input: &mut Input) -> io::Result<&[u8]> {
     input.fill_buf()
 }
 
-/// Finds the byte with which a JSON value ends, whatever the value.
+/// Finds the byte with which a JSON value of any kind ends.
 #[derive(Default)]
 struct ItemEnd {
     depth: usize,
     in_string: bool,
     is_escaped: bool,
-    /// The value is a number or a word, which ends in front of what follows it.
+    /// The value is a number or a literal, which ends before the byte that follows it.
     is_bare: bool,
 }
 
@@ -151,7 +154,7 @@ impl ItemEnd {
         !self.is_bare
     }
 
-    /// Whether the value ends with this byte or, if it is bare, in front of it.
+    /// Whether the value ends with this byte or, for a number or literal, before it.
     fn is_at(&mut self, byte: u8) -> bool {
         if self.in_string {
             match byte {

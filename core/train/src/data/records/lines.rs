@@ -1,4 +1,4 @@
-//! JSON Lines: one record on each line.
+//! JSON Lines: one record per line.
 
 use std::io::{self, BufRead, Read};
 use std::path::Path;
@@ -11,7 +11,7 @@ use crate::Result;
 pub(super) struct Lines {
     input: Input,
     number: usize,
-    /// The end of the line before is still to be found.
+    /// Whether the end of the previous line has still to be found.
     is_inside: bool,
 }
 
@@ -38,7 +38,7 @@ impl Lines {
                 let reason = format!("the line is {}", too_long());
                 return Ok(Some(Record::new(self.number, Err(reason))));
             }
-            // Files that were put one behind the other bring their marks along.
+            // Concatenated files keep their byte order marks.
             let text = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(&bytes);
             if text.trim_ascii().is_empty() {
                 continue;
@@ -48,7 +48,7 @@ impl Lines {
         }
     }
 
-    /// Passes over the rest of a line; false if it goes on for too long.
+    /// Skips the rest of a line; returns false if it is too long.
     fn skip_rest(&mut self) -> io::Result<bool> {
         let mut skipped = 0;
         while skipped < MAX_SKIPPED_BYTES {

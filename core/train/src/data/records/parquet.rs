@@ -1,4 +1,4 @@
-//! Parquet: one record a row, handed on as the JSON that a line would hold.
+//! Parquet: one record per row, handed on as the JSON that a line would contain.
 
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -14,10 +14,10 @@ use super::super::source::Position;
 use super::{MAX_LINE_BYTES, Record, Records, too_long};
 use crate::{Result, TrainError};
 
-/// Values of a column that are decoded at once. Texts may be long.
+/// Values of a column that are decoded at a time. Texts may be long.
 const BATCH_VALUES: usize = 64;
 
-/// Reads rows, one after the other.
+/// Reads rows one by one.
 pub(super) struct Rows {
     rows: RowIter<'static>,
     number: usize,
@@ -57,7 +57,7 @@ impl Records for Rows {
                 let reason = format!("the file names {} rows and has no more here", self.total);
                 return Ok(Some(Record::new(self.number, Err(reason))));
             }
-            // What follows a damaged page cannot be told from it.
+            // What follows a damaged page cannot be located.
             Err(reason) => return Err(TrainError::data(path, self.number, reason)),
         };
         let done = self.number as u64;
@@ -71,7 +71,7 @@ impl Records for Rows {
     }
 }
 
-/// What the reader makes of bytes that may be anything: its own errors, and its panics, in words.
+/// Describes how the reader fails on arbitrary bytes: its errors and its panics, in words.
 fn guarded<T>(
     work: impl FnOnce() -> std::result::Result<T, ParquetError>,
 ) -> std::result::Result<T, String> {
@@ -87,8 +87,8 @@ fn object(row: &Row) -> Value {
     Value::Object(fields.collect())
 }
 
-/// A field as JSON. Dates and decimals are no part of any example: they become numbers or text, and bytes that are no
-/// text an object, which no example takes for text.
+/// A field as JSON. No form of example uses dates or decimals: they become numbers or text. Bytes
+/// that are not valid text become an object, which no form accepts as text.
 fn value(field: &Field) -> Value {
     match field {
         Field::Null => Value::Null,
@@ -109,7 +109,7 @@ fn value(field: &Field) -> Value {
         Field::Double(value) => (*value).into(),
         Field::Decimal(_) => field.to_string().into(),
         Field::Str(text) => text.as_str().into(),
-        // Some writers do not say that their bytes are text.
+        // Some writers do not mark their byte arrays as text.
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
             Ok(text) => text.into(),
             Err(_) => Value::Object(Map::from_iter([("bytes".to_owned(), bytes.len().into())])),

@@ -7,7 +7,8 @@ use super::*;
 
 const GOOD: &str = r#"{"prompt": "a", "completion": "b"}"#;
 
-/// What a file of these bytes and this name holds: the number of each record and its text, or what is wrong with it.
+/// The records of a file with these bytes and this name: the number of each, and its text or what
+/// is wrong with it.
 fn records_of(name: &str, bytes: &[u8]) -> Vec<(usize, std::result::Result<String, String>)> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join(name);
@@ -45,7 +46,7 @@ fn padded(bytes: usize) -> Vec<u8> {
     line
 }
 
-/// The only thing wrong with a file, and where.
+/// The only problem of a file, and its location.
 fn refusal(name: &str, bytes: &[u8]) -> (usize, String) {
     let mut bad =
         records_of(name, bytes).into_iter().filter_map(|(at, text)| Some((at, text.err()?)));
@@ -128,7 +129,7 @@ fn gzip_is_told_by_its_content_and_all_members_are_read() {
     }
     let array = gzip(format!("[{GOOD}, {GOOD}]").as_bytes());
     assert_eq!(numbers(&records_of("a.json.gz", &array)), [(1, true), (2, true)]);
-    // A name alone makes nothing of a file.
+    // The content decides, not the name.
     assert_eq!(numbers(&records_of("a.jsonl.gz", GOOD.as_bytes())), [(1, true)]);
 }
 
@@ -178,7 +179,7 @@ fn what_is_not_read_is_refused_by_its_name() {
         let (at, reason) = refusal(name, bytes);
         assert!(at == 0 && reason.contains(expected), "{name}: {at}: {reason}");
     }
-    // JSON under the name of a table is JSON.
+    // JSON in a file named like a table is read as JSON.
     assert_eq!(numbers(&records_of("a.csv", GOOD.as_bytes())), [(1, true)]);
 }
 
@@ -209,14 +210,14 @@ fn a_damaged_parquet_file_is_refused_and_panics_nowhere() {
     for at in (4..whole.len()).step_by(3) {
         let mut damaged = whole.clone();
         damaged[at] ^= 0x55;
-        // Whatever it says, each row is a record or an error.
+        // Whatever the bytes are, each row is a record or an error.
         records_of("a.parquet", &damaged);
         let rows = records_of("a.parquet", &whole[..at]);
         assert!(rows.iter().any(|(_, text)| text.is_err()), "{at}");
     }
 }
 
-/// Bytes that depend on a seed alone.
+/// Bytes that depend on the seed alone.
 fn noise(seed: u64) -> impl Iterator<Item = u64> {
     let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
     std::iter::repeat_with(move || {

@@ -1,5 +1,5 @@
-//! Byte-level BPE (`gpt2`): words are split by a pattern that `tokenizer.ggml.pre` names, and bytes
-//! are merged in the order of a list.
+//! Byte-level BPE (`gpt2`): words are split by the pattern that `tokenizer.ggml.pre` names, and
+//! bytes are merged in the order of a list.
 
 use serde_json::{Value as Json, json};
 
@@ -16,8 +16,8 @@ pub(super) fn model(splitting: &Splitting, tokens: &[&str], merges: &[&str]) -> 
     })
 }
 
-/// Bytes as printable characters, and back in a decoder; `regex` splits words by GPT-2's pattern
-/// too.
+/// Maps bytes to printable characters, and back in a decoder; `regex` also splits words by GPT-2's
+/// pattern.
 pub(super) fn bytes(regex: bool) -> Json {
     json!({"type": "ByteLevel", "add_prefix_space": false, "trim_offsets": true, "use_regex": regex})
 }

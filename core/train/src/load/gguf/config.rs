@@ -1,19 +1,19 @@
-//! The model's shape, from metadata.
+//! The model's shape, from GGUF metadata.
 
 use super::reader::{GgufFile, Value};
 use super::rope;
 use crate::model::{Activation, COMMAND_TRAINER, Family, ModelConfig, Rope};
 use crate::{Result, TrainError};
 
-/// Gemma 3: one layer in six sees the whole sequence, where the file does not say.
+/// Gemma 3: one layer in six attends to the whole sequence, unless the file says otherwise.
 const GEMMA3_PATTERN: usize = 6;
 /// SmolLM3: every fourth layer has no rotary embedding; GGUF does not say.
 const SMOLLM3_INTERVAL: usize = 4;
-/// Gemma 3 of 27 billion parameters, which divides its scores by another width; GGUF does not say.
+/// Gemma 3 of 27 billion parameters, which scales its scores by another width; GGUF does not say.
 const GEMMA3_27B_LAYERS: usize = 62;
 
-/// Metadata that changes the computation, when it does not, and the families whose meaning of it is
-/// followed.
+/// Metadata that changes the computation, the values for which it has no effect, and the families
+/// for which it is implemented.
 const MEANINGFUL: [(&str, &[f64], &[Family]); 13] = [
     ("attn_logit_softcapping", &[0.0], &[]),
     ("final_logit_softcapping", &[0.0], &[]),
@@ -30,7 +30,7 @@ const MEANINGFUL: [(&str, &[f64], &[Family]); 13] = [
     ("nextn_predict_layers", &[0.0], &[]),
 ];
 
-/// `general.architecture` of each family; Mistral's models say `llama`.
+/// `general.architecture` of each family; Mistral's models use `llama`.
 const ARCHITECTURES: [(&str, Family); 8] = [
     ("llama", Family::Llama),
     ("qwen2", Family::Qwen2),
@@ -42,7 +42,7 @@ const ARCHITECTURES: [(&str, Family); 8] = [
     ("gemma3", Family::Gemma3),
 ];
 
-/// The configuration that a file's metadata describes.
+/// The configuration that a file's metadata describe.
 pub(super) fn read(file: &GgufFile) -> Result<ModelConfig> {
     let architecture = file.require("general.architecture", Value::as_str)?;
     let known = ARCHITECTURES.iter().find(|(name, _)| *name == architecture);
@@ -160,7 +160,7 @@ impl Metadata<'_> {
         Ok(config)
     }
 
-    /// What only some families have.
+    /// Settings that only some families have.
     fn finish(&self, config: &mut ModelConfig) -> Result<()> {
         match self.family {
             Family::SmolLm3 => {

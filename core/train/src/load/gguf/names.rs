@@ -1,4 +1,4 @@
-//! Tensor names and layouts: GGUF's to Hugging Face's.
+//! Tensor names and layouts: from GGUF's to those of Hugging Face.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -21,7 +21,7 @@ pub(crate) struct GgufSource {
 
 impl GgufSource {
     /// # Errors
-    /// A tensor that the model would not use, by name.
+    /// A tensor that the model would not use, by its name.
     pub(crate) fn new(file: GgufFile, config: &ModelConfig) -> Result<Self> {
         let places: BTreeSet<String> = parameter_shapes(config)
             .iter()
@@ -70,7 +70,7 @@ impl TensorSource for GgufSource {
             return Err(TrainError::tensor(path, name, reason));
         }
         if self.family == Family::Gemma3 && name.ends_with("norm.weight") {
-            // GGUF stores the weight itself, Hugging Face what it has above one.
+            // GGUF stores the weight itself, Hugging Face the weight minus one.
             values.iter_mut().for_each(|value| *value -= 1.0);
         }
         let heads = match self.permuted() {

@@ -1,24 +1,24 @@
-//! How text is cut into words before byte-level BPE: what `tokenizer.ggml.pre` names. The patterns
-//! are those of the models' own `tokenizer.json`, which is what they were trained with; llama.cpp's
-//! are made from them, with differences outside of ASCII: letters have no case there and marks are
-//! no letters (`tekken`, `gpt-4o`), and text is not composed first (`qwen2`).
+//! How text is split into words before byte-level BPE: what `tokenizer.ggml.pre` names. The
+//! patterns are those of the models' own `tokenizer.json`, with which they were trained. llama.cpp
+//! derives its own from these, with differences outside ASCII: in `tekken` and `gpt-4o`, letters
+//! have no case and marks are not letters; in `qwen2`, text is not normalised (NFC) first.
 
 use serde_json::{Value as Json, json};
 
 use super::byte_level::bytes;
 use super::reader::{GgufFile, Value};
 
-/// Names that stand for all those of the same splitting, in files that are written.
+/// One name for each way of splitting, used in files that this crate writes.
 pub(crate) const WRITTEN: [&str; 7] =
     ["smollm", "llama-bpe", "qwen2", "gpt-2", "tekken", "gpt-4o", "deepseek-v3"];
 
-/// How text is prepared and cut into words.
+/// How text is normalised and split into words.
 pub(crate) struct Splitting {
     pub(crate) normalizer: Json,
     pub(crate) words: Json,
-    /// A word that is a token is taken whole, whatever the merges say.
+    /// A word that is itself a token is not split further, whatever the merges say.
     pub(crate) ignore_merges: bool,
-    /// Sequences start with the BOS token unless the file says otherwise.
+    /// Whether sequences start with the BOS token unless the file says otherwise.
     pub(super) starts: bool,
 }
 
@@ -26,7 +26,7 @@ const CONTRACTIONS: &str = "(?i:'s|'t|'re|'ve|'m|'ll|'d)";
 const REST: &str = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const CAPITALS: &str = "[\\p{Lu}\\p{Lt}\\p{Lm}\\p{Lo}\\p{M}]";
 const SMALL: &str = "[\\p{Ll}\\p{Lm}\\p{Lo}\\p{M}]";
-/// Letters that have case, as DeepSeek's first tokenizer lists them: not all that Unicode has.
+/// Cased letters, as DeepSeek's first tokenizer lists them: fewer than Unicode has.
 const CASED: &str = "\
     \\x{41}-\\x{5a}\\x{61}-\\x{7a}\\x{b5}\\x{c0}-\\x{d6}\\x{d8}-\\x{f6}\\x{f8}-\\x{1ba}\
     \\x{1bc}-\\x{1bf}\\x{1c4}-\\x{293}\\x{295}-\\x{2af}\\x{370}-\\x{373}\\x{376}\\x{377}\
@@ -48,10 +48,10 @@ const CASED: &str = "\
 /// Chinese and Korean characters, as DeepSeek's first tokenizers list them.
 const EAST_ASIAN: &str = "[\\x{4e00}-\\x{9fa5}\\x{800}-\\x{4e00}\\x{ac00}-\\x{d7ff}]+";
 
-/// What a pre-tokenizer's name stands for; no name stands for llama.cpp's default.
+/// The splitting that a pre-tokenizer's name means; without a name, llama.cpp's default.
 pub(crate) fn splitting(pre: Option<&str>) -> std::result::Result<Splitting, String> {
     let name = pre.unwrap_or("default");
-    // Names that go by GPT-2's pattern, some after cutting digits one by one.
+    // Names that use GPT-2's pattern, some of them after splitting numbers into digits.
     let (gpt2, digits) = match name {
         "gpt-2" | "phi-2" | "gigachat" | "exaone4" | "trillion" | "olmo" | "mpt" | "jais" => {
             (true, false)
@@ -80,11 +80,11 @@ pub(crate) fn splitting(pre: Option<&str>) -> std::result::Result<Splitting, Str
     Ok(Splitting { normalizer, words, ignore_merges: whole, starts: whole })
 }
 
-/// Names of Llama 3's pattern whose words may be tokens as a whole.
+/// Names that use Llama 3's pattern and take words that are tokens as a whole.
 const LLAMA3: [&str; 8] =
     ["llama-bpe", "llama3", "llama-v3", "falcon3", "falcon-h1", "pixtral", "midm-2.0", "lfm2"];
 
-/// The patterns that a text is cut by, one after the other; `None` for a name that is not known.
+/// The patterns that are applied to a text in turn; `None` for an unknown name.
 fn patterns(name: &str) -> Option<Vec<String>> {
     Some(match name {
         "default" => default_patterns(),
@@ -122,7 +122,7 @@ fn patterns(name: &str) -> Option<Vec<String>> {
     })
 }
 
-/// What to say of a file that does not name its pre-tokenizer.
+/// The warning for a file that does not name its pre-tokenizer.
 pub(super) fn warning(file: &GgufFile) -> Option<String> {
     let byte_level = file.get("tokenizer.ggml.model").and_then(Value::as_str) == Some("gpt2");
     let named = file.get("tokenizer.ggml.pre").is_some();
@@ -141,7 +141,7 @@ fn isolated(pattern: &str) -> Json {
     json!({"type": "Split", "pattern": {"Regex": pattern}, "behavior": "Isolated", "invert": false})
 }
 
-/// Words as GPT-4's and Llama 3's pattern splits them; `digits` matches a group of them.
+/// The word pattern of GPT-4 and Llama 3; `digits` matches a group of digits.
 fn words(digits: &str) -> String {
     format!(
         "{CONTRACTIONS}|[^\\r\\n\\p{{L}}\\p{{N}}]?\\p{{L}}+|{digits}| \
@@ -149,7 +149,8 @@ fn words(digits: &str) -> String {
     )
 }
 
-/// Words cut before a capital letter, as GPT-4o's and Tekken's patterns do, each with `ending`.
+/// Words split before a capital letter, as in the patterns of GPT-4o and Tekken, each with
+/// `ending`.
 fn cased(ending: &str, digits: &str) -> String {
     let ending = if ending.is_empty() { String::new() } else { format!("{ending}?") };
     let before = "[^\\r\\n\\p{L}\\p{N}]?";

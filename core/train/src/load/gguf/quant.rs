@@ -1,7 +1,7 @@
 //! Weight encodings of GGUF, decoded to f32.
 //!
-//! Layouts follow the ggml definitions: blocks of 32 values (legacy, and those of a table) or 256
-//! (K-quants and IQ4_XS), scales in f16.
+//! Layouts follow the ggml definitions: blocks of 32 values (legacy and table-based types) or 256
+//! (K-quants and IQ4_XS), with scales in f16.
 
 mod k;
 mod table;
@@ -29,7 +29,7 @@ pub(crate) enum Encoding {
     Mxfp4,
 }
 
-/// ggml's names of the encodings that are not read.
+/// ggml's names of encodings that are not supported.
 const OTHERS: [(u32, &str); 17] = [
     (9, "Q8_1"),
     (15, "Q8_K"),
@@ -81,7 +81,7 @@ impl Encoding {
         })
     }
 
-    /// Values in a block.
+    /// Number of values in a block.
     pub(crate) fn block_len(self) -> usize {
         match self {
             Self::F32 | Self::F16 | Self::Bf16 => 1,
@@ -91,7 +91,7 @@ impl Encoding {
         }
     }
 
-    /// Bytes in a block.
+    /// Size of a block in bytes.
     pub(crate) fn block_size(self) -> usize {
         match self {
             Self::F32 => 4,
@@ -111,7 +111,7 @@ impl Encoding {
         }
     }
 
-    /// Values of whole blocks.
+    /// Decodes whole blocks.
     pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
         let blocks = bytes.chunks_exact(self.block_size());
         let mut out = Vec::with_capacity(blocks.len() * self.block_len());
@@ -134,7 +134,7 @@ impl Encoding {
         out
     }
 
-    /// A block of 32 values with one scale, and a minimum in some.
+    /// A block of 32 values with one scale and, in some encodings, a minimum.
     fn decode_legacy(self, block: &[u8], out: &mut Vec<f32>) {
         let d = half_at(block, 0);
         match self {
@@ -159,13 +159,13 @@ fn half_at(block: &[u8], at: usize) -> f32 {
     f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
-/// All low halves, then all high ones: value i and value i + 16 share a byte.
+/// All low nibbles, then all high ones: values i and i + 16 share a byte.
 fn nibbles(bytes: &[u8], mut put: impl FnMut(u8)) {
     bytes.iter().for_each(|byte| put(byte & 15));
     bytes.iter().for_each(|byte| put(byte >> 4));
 }
 
-/// Four low bits as in [`nibbles`]; the fifth is bit i of a 32-bit word.
+/// The four low bits as in [`nibbles`]; the fifth is bit i of a 32-bit word.
 fn five_bits(high: &[u8], low: &[u8], mut put: impl FnMut(u8)) {
     let word = u32::from_le_bytes([high[0], high[1], high[2], high[3]]);
     let mut index = 0;
@@ -199,7 +199,7 @@ mod tests {
     }
 
     /// Real weights encoded by ggml (`tests/parity/make_quant.py`) and random blocks
-    /// (`make_quant_more.py`), both decoded by the gguf package: the same bits.
+    /// (`make_quant_more.py`) are decoded to the same bits as by the gguf package.
     #[test]
     fn every_encoding_decodes_as_gguf_does() {
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/quant");

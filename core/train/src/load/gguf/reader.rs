@@ -1,5 +1,5 @@
-//! The container: header, metadata, and where each tensor's bytes are. Every length is checked
-//! against the file before anything is read or allocated.
+//! The container: header, metadata, and the location of each tensor's bytes. Every length is
+//! checked against the file before anything is read or allocated.
 
 #[cfg(test)]
 mod tests;
@@ -14,7 +14,7 @@ use super::shards::Split;
 use crate::load::safetensors::map_file;
 use crate::{Result, TrainError};
 
-/// A metadata value; arrays keep their element type out.
+/// A metadata value; the element type of an array is not kept.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Value {
     Unsigned(u64),
@@ -65,13 +65,13 @@ impl Value {
     }
 }
 
-/// Where a tensor is.
+/// Shape, encoding and location of a tensor.
 #[derive(Clone, Debug)]
 pub(crate) struct TensorInfo {
-    /// Row-major dimensions (the file stores them the other way round).
+    /// Row-major dimensions (the file stores them in reverse order).
     pub(crate) shape: Vec<usize>,
     pub(crate) encoding: Encoding,
-    /// Which of the model's files holds it.
+    /// Index of the model's file that holds the tensor.
     part: usize,
     offset: usize,
     size: usize,
@@ -79,10 +79,10 @@ pub(crate) struct TensorInfo {
 
 /// An opened GGUF model: one file, or all of its shards.
 pub(crate) struct GgufFile {
-    /// The file that was named, for errors.
+    /// The file that was opened, for error messages.
     pub(crate) path: PathBuf,
     parts: Vec<Part>,
-    /// Of the first file.
+    /// Metadata of the first file.
     pub(crate) metadata: BTreeMap<String, Value>,
     pub(crate) tensors: BTreeMap<String, TensorInfo>,
 }
@@ -93,11 +93,11 @@ struct Part {
 }
 
 impl GgufFile {
-    /// Opens a file, with all others of its model if it is the first of several.
+    /// Opens a file and, if it is the first of several, all others of its model.
     ///
     /// # Errors
-    /// What is wrong with a file; a shard that is missing, has another place than its name says,
-    /// belongs to a model of another number of shards, or repeats a tensor.
+    /// A malformed file; a shard that is missing, has another number than its name says, belongs to
+    /// a model with another number of shards, or repeats a tensor.
     pub(crate) fn open(path: &Path) -> Result<Self> {
         let mut file = Self::open_part(path, 0)?;
         let split = Split::of(&file)?;
@@ -152,7 +152,7 @@ impl GgufFile {
         self.metadata.get(key)
     }
 
-    /// A metadata value that must be there.
+    /// A metadata value that is required.
     pub(crate) fn require<'a, T>(
         &'a self,
         key: &str,
@@ -238,7 +238,7 @@ impl<'a> Cursor<'a> {
         self.array().map(u64::from_le_bytes)
     }
 
-    /// A number of things that take at least `least` bytes each.
+    /// A count of items that take at least `least` bytes each.
     fn count(&mut self, least: usize) -> std::result::Result<usize, String> {
         let count = self.u64()?;
         match count <= ((self.bytes.len() - self.at) / least) as u64 {

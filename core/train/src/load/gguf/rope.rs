@@ -10,8 +10,8 @@ use crate::{Result, TrainError};
 const TABLE: &str = "rope_freqs.weight";
 const SHORT: &str = "rope_factors_short.weight";
 const LONG: &str = "rope_factors_long.weight";
-/// Settings of YaRN that llama.cpp's converters write for few models, and whose meaning is
-/// llama.cpp's own.
+/// YaRN settings that llama.cpp's converters write for few models, and whose meaning is specific to
+/// llama.cpp.
 const YARN: [&str; 6] = [
     "attn_factor",
     "yarn_log_multiplier",
@@ -20,12 +20,12 @@ const YARN: [&str; 6] = [
     "yarn_beta_fast",
     "yarn_beta_slow",
 ];
-/// What every Llama 3 was made with, and GGUF files do not repeat.
+/// Values that all Llama 3 models share and GGUF files do not repeat.
 const LOW_FREQ_FACTOR: f64 = 1.0;
 const HIGH_FREQ_FACTOR: f64 = 4.0;
 const ORIGINAL_MAX_POSITION: u64 = 8192;
 
-/// The file's scaling; `theta` and `dim` are those of its frequencies.
+/// The rotary scaling of the file; `theta` and `dim` are those of its frequencies.
 pub(super) fn scaling(
     file: &GgufFile,
     architecture: &str,
@@ -80,7 +80,7 @@ pub(super) fn scaling(
     }
 }
 
-/// Llama 3's rule, if it gives the file's divisors: what `config.json` can say as well.
+/// Llama 3's rule, if it reproduces the file's divisors: then `config.json` can express it as well.
 fn llama3(file: &GgufFile, theta: f64, head_dim: usize, original: u64) -> Result<RopeScaling> {
     let (_, divisors) = file.values(TABLE)?;
     let rule = RopeScaling::Llama3 {

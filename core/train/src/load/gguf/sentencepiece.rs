@@ -1,6 +1,6 @@
 //! SentencePiece BPE vocabularies (Llama 2, Mistral): pieces with scores, no merges. Joining the
-//! neighbours whose joined piece has the best score is BPE whose merges are ordered by that score,
-//! so it is written down as such.
+//! neighbours whose joined piece has the best score is BPE with merges ordered by that score, so it
+//! is written as such.
 
 use std::collections::HashMap;
 
@@ -14,8 +14,8 @@ const SPACE: &str = "\u{2581}";
 /// `tokenizer.ggml.token_type` of the piece for text that no other piece covers.
 const UNKNOWN: u64 = 2;
 
-/// `normalizer`, `decoder` and `model` of a `tokenizer.json` for these pieces. Text that no piece covers is written as
-/// bytes (`<0x0A>`).
+/// `normalizer`, `decoder` and `model` of a `tokenizer.json` for these pieces. Text that no piece
+/// covers is encoded as bytes (`<0x0A>`).
 pub(super) fn parts(file: &GgufFile, pieces: &[&str], types: &[Value]) -> Result<[Json; 3]> {
     let merges = merges(pieces, &scores(file, pieces.len())?);
     let vocabulary: serde_json::Map<String, Json> =
@@ -58,7 +58,7 @@ fn scores(file: &GgufFile, count: usize) -> Result<Vec<f64>> {
     }
 }
 
-/// Every way to put a piece together from two others, the best score first.
+/// Every way to compose a piece of two others, best score first.
 fn merges<'a>(pieces: &[&'a str], scores: &[f64]) -> Vec<[&'a str; 2]> {
     let ids: HashMap<&str, usize> = pieces.iter().enumerate().map(|(id, p)| (*p, id)).collect();
     let mut found = Vec::new();

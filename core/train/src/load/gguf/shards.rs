@@ -6,10 +6,10 @@ use std::path::{Path, PathBuf};
 use super::reader::{GgufFile, Value};
 use crate::{Result, TrainError};
 
-/// More files than any model has.
+/// More files than any real model has.
 const MOST: u64 = 4096;
 
-/// What a first file says of the others.
+/// What the first file says about the others.
 pub(super) struct Split {
     count: usize,
     tensors: Option<u64>,
@@ -17,7 +17,7 @@ pub(super) struct Split {
 
 impl Split {
     /// # Errors
-    /// A file that is not the first one, or a count that cannot be.
+    /// A file that is not the first one, or an impossible count.
     pub(super) fn of(file: &GgufFile) -> Result<Self> {
         let number = |key: &str| file.get(key).and_then(Value::as_u64);
         let count = number("split.count").unwrap_or(1).max(1);
@@ -39,7 +39,7 @@ impl Split {
     /// The paths of the other files.
     ///
     /// # Errors
-    /// A name that the others' names do not follow from.
+    /// A name from which those of the other files cannot be derived.
     pub(super) fn others(&self, first: &Path) -> Result<Vec<PathBuf>> {
         if self.count == 1 {
             return Ok(Vec::new());
@@ -60,7 +60,7 @@ impl Split {
     }
 
     /// # Errors
-    /// A shard of another place or of another model.
+    /// A shard with another number, or of another model.
     pub(super) fn check(&self, shard: &GgufFile, place: usize) -> Result<()> {
         for (key, expected) in [("split.no", place), ("split.count", self.count)] {
             let found = shard.get(key).and_then(Value::as_u64);
@@ -74,7 +74,7 @@ impl Split {
     }
 
     /// # Errors
-    /// Another number of tensors than the first file says that all have.
+    /// A total number of tensors that differs from what the first file says.
     pub(super) fn check_total(&self, file: &GgufFile) -> Result<()> {
         let found = file.tensors.len() as u64;
         match self.tensors {

@@ -1,5 +1,5 @@
-//! The tokenizer in GGUF metadata, written as a `tokenizer.json` and read from that: byte-level BPE
-//! (`gpt2`) or SentencePiece BPE (`llama`).
+//! The tokenizer in GGUF metadata, converted to a `tokenizer.json` and read from that: byte-level
+//! BPE (`gpt2`) or SentencePiece BPE (`llama`).
 
 use serde_json::{Value as Json, json};
 
@@ -56,7 +56,7 @@ pub(super) fn build(file: &GgufFile) -> Result<TextTokenizer> {
     eos.extend(id("tokenizer.ggml.eot_token_id").filter(|eot| !eos.contains(eot)));
     let mut tokenizer = TextTokenizer::from_bytes(text.to_string().as_bytes(), bos, eos)
         .map_err(|e| TrainError::format(&file.path, e.to_string()))?;
-    // Templates name them whether or not one is put before a text.
+    // Templates refer to these tokens whether or not one is put before a text.
     let kinds = [("bos", "bos_token"), ("eos", "eos_token"), ("unknown", "unk_token")];
     let more = [("seperator", "sep_token"), ("padding", "pad_token"), ("mask", "mask_token")];
     let named = kinds.into_iter().chain(more).filter_map(|(key, name)| {
@@ -68,7 +68,7 @@ pub(super) fn build(file: &GgufFile) -> Result<TextTokenizer> {
     Ok(tokenizer)
 }
 
-/// A `tokenizer.json` of its normaliser, pre-tokenizer, decoder and model.
+/// A `tokenizer.json` with this normaliser, pre-tokenizer, decoder and model.
 fn tokenizer_json(added: Vec<Json>, [normalizer, words, decoder, model]: [Json; 4]) -> Json {
     json!({
         "version": "1.0", "truncation": null, "padding": null, "added_tokens": added,
@@ -77,7 +77,7 @@ fn tokenizer_json(added: Vec<Json>, [normalizer, words, decoder, model]: [Json; 
     })
 }
 
-/// Tokens that are found in text before anything else is.
+/// Tokens that are matched in the text before it is split.
 fn added(tokens: &[&str], types: &[Value]) -> Vec<Json> {
     let kinds = tokens.iter().zip(types).enumerate();
     let added = kinds.filter_map(|(id, (token, kind))| {
@@ -100,8 +100,8 @@ fn texts<'a>(file: &'a GgufFile, key: &str) -> Result<Vec<&'a str>> {
 mod tests {
     use super::*;
 
-    /// One vocabulary whose tokens cross the borders of words, cut by each pre-tokenizer: the ids
-    /// of llama.cpp (`tests/parity/make_pre.py`), or of the model's own pattern where the two
+    /// One vocabulary whose tokens cross word boundaries, split by each pre-tokenizer: the ids are
+    /// those of llama.cpp (`tests/parity/make_pre.py`), or of the model's own pattern where the two
     /// differ.
     #[test]
     fn words_are_cut_as_llama_cpp_and_tokenizers_cut_them() {
@@ -128,7 +128,7 @@ mod tests {
             }
             outcomes.insert(wanted.to_string());
         }
-        // They do cut differently, as far as these tokens can tell.
+        // The pre-tokenizers do split differently, as far as these tokens can show.
         assert!(outcomes.len() >= 6, "{}", outcomes.len());
         let error = pre::splitting(Some("viking")).map(|_| ()).unwrap_err();
         assert!(error.contains("viking") && error.contains("Hugging Face folder"), "{error}");

@@ -1,7 +1,7 @@
-//! Attention on devices with memory of their own: a block of queries at a time against the keys
-//! that it can see, so that nothing is ever as large as the square of the length and what no query
-//! sees is not computed. Of the softmax only each row's logarithm of its sum is kept; the backward
-//! pass computes the block's weights again (Dao and others, arXiv:2205.14135).
+//! Attention on devices with memory of their own: one block of queries at a time, against the keys
+//! that it can see. So no array grows with the square of the length, and keys that no query sees
+//! are skipped. Of the softmax only the log-sum-exp of each row is kept; the backward pass
+//! recomputes the block's weights (Dao et al., arXiv:2205.14135).
 
 #[cfg(test)]
 mod tests;
@@ -15,13 +15,13 @@ use burn_tensor::{Device, Int, Tensor};
 use super::AttentionShape;
 use crate::model::product::product;
 
-/// Scores at a time, 256 MiB of them.
+/// Most scores computed at a time; 256 MiB in f32.
 pub(crate) const BLOCK_VALUES: usize = 64 << 20;
 
-/// Added to a score that must not count.
+/// Added to the score of a masked position.
 const NEVER: f64 = -1e9;
 
-/// Masks on the device, made there once for each block and window of a pass.
+/// Masks on the device, created once per pass for each block and window.
 #[derive(Clone, Default)]
 pub(crate) struct Masks {
     /// For packed rows: where each token's own example begins, `[batch, 1, len, 1]`.
@@ -30,13 +30,13 @@ pub(crate) struct Masks {
 }
 
 impl Masks {
-    /// `starts` has a value for each token of the batch.
+    /// `starts` has one value for each token of the batch.
     pub(crate) fn packed(starts: Tensor<1, Int>, batch: usize, len: usize) -> Self {
         Self { starts: Some(starts.reshape([batch, 1, len, 1])), made: RefCell::default() }
     }
 
-    /// What is added to scores `[batch, heads, queries, keys]`; it has one head, and one sequence
-    /// if none is packed.
+    /// The mask that is added to scores `[batch, heads, queries, keys]`. It has one head, and one
+    /// sequence unless rows are packed.
     fn of(
         &self,
         queries: &Range<usize>,
@@ -53,7 +53,7 @@ impl Masks {
         };
         let row = positions(queries).reshape([1, 1, queries.len(), 1]);
         let column = positions(keys).reshape([1, 1, 1, keys.len()]);
-        // Bit by bit rather than as truth values, which a device may hold in any way it likes.
+        // In integers rather than booleans, whose representation differs between devices.
         let later = (column.clone() - row.clone()).clamp_min(0);
         let mut hidden = later;
         if let Some(window) = window {
@@ -72,10 +72,9 @@ impl Masks {
 /// What the backward pass needs besides q, k and v.
 pub(super) struct Saved {
     window: Option<usize>,
-    /// For each block, the logarithm of the sum of each row's exponentials, `[batch, heads,
-    /// queries, 1]`.
+    /// For each block, the log-sum-exp of each row, `[batch, heads, queries, 1]`.
     log_sums: Vec<Tensor<4>>,
-    /// As q.
+    /// The output of attention, in the shape of q.
     out: Tensor<4>,
 }
 
@@ -112,7 +111,7 @@ pub(super) fn backward(
     saved: Saved,
 ) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
     let Saved { window, log_sums, out } = saved;
-    // The sum of dp p over a row is that of d_out out.
+    // The sum of dp p over a row equals that of d_out out.
     let means = (d_out.clone() * out).sum_dim(3);
     let mut dq = Vec::new();
     let (mut dk, mut dv) = (Sum::like(k), Sum::like(v));
@@ -135,17 +134,17 @@ pub(super) fn backward(
     (joined(dq), dk.whole(), dv.whole())
 }
 
-/// Queries, and the keys that any of them sees, as positions.
+/// A range of queries, and the range of keys that any of them sees, as positions.
 struct Block {
     queries: Range<usize>,
     keys: Range<usize>,
 }
 
-/// The blocks of a pass, so that each has at most `block_values` scores.
+/// Divides a pass into blocks of at most `block_values` scores each.
 fn blocks(shape: &AttentionShape, window: Option<usize>) -> Vec<Block> {
     let in_row = (shape.batch * shape.heads * shape.len).max(1);
     let rows = (shape.block_values / in_row).clamp(1, shape.len.max(1));
-    // Of equal size, as far as they go, so that the same kernels serve all.
+    // Of equal size where possible, so that one set of compiled kernels serves all.
     let rows = shape.len.div_ceil(shape.len.div_ceil(rows).max(1)).max(1);
     let starts = (0..shape.len).step_by(rows);
     let block = |start: usize| {
@@ -157,7 +156,7 @@ fn blocks(shape: &AttentionShape, window: Option<usize>) -> Vec<Block> {
 }
 
 impl Block {
-    /// Masked scores `[batch, heads, queries, keys]`, and the queries, stacked.
+    /// Masked scores `[batch, heads, queries, keys]`, and the stacked queries.
     fn scores(
         &self,
         shape: &AttentionShape,
@@ -179,7 +178,7 @@ impl Block {
         part(tensor, &self.keys)
     }
 
-    /// `[batch, heads, queries, keys]` with the heads that share keys one below the other.
+    /// `[batch, heads, queries, keys]`, with the query heads that share keys stacked.
     fn stack(&self, shape: &AttentionShape, x: Tensor<4>) -> Tensor<4> {
         let rows = shape.group() * self.queries.len();
         x.reshape([shape.batch, shape.kv_heads, rows, self.keys.len()])
@@ -204,7 +203,7 @@ fn joined(mut parts: Vec<Tensor<4>>) -> Tensor<4> {
     }
 }
 
-/// A gradient of keys or values, to which each block adds its part.
+/// A gradient of keys or values, to which each block adds its contribution.
 struct Sum<'a> {
     like: &'a Tensor<4>,
     sum: Option<Tensor<4>>,

@@ -1,11 +1,11 @@
-//! Model families and what is fixed by the family: names, norms, activation, biases, defaults of
-//! transformers.
+//! Model families and what is fixed by the family: names, norms, activation, biases and the
+//! defaults of transformers.
 
 use serde::{Deserialize, Serialize};
 
-/// Model families that this crate knows how to run. All are decoder-only with RMSNorm, rotate-half
-/// rotary embeddings, grouped-query attention and a gated feed-forward block; they differ in the
-/// switches of [`ModelConfig`](super::ModelConfig).
+/// Model families that this crate can run. All are decoder-only with RMSNorm, rotate-half rotary
+/// embeddings, grouped-query attention and a gated feed-forward block; they differ in the switches
+/// of [`ModelConfig`](super::ModelConfig).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Family {
@@ -21,27 +21,27 @@ pub enum Family {
     SmolLm3,
     /// Granite 3: multipliers of embedding, attention, residuals and logits.
     Granite,
-    /// OLMo 2: norms behind the blocks, and on queries and keys as wholes.
+    /// OLMo 2: norms after the blocks, and on the queries and keys of all heads together.
     Olmo2,
-    /// Phi-3 and Phi-4: fused projections, rotary embeddings of a part of each head.
+    /// Phi-3 and Phi-4: fused projections, rotary embedding on a part of each head.
     Phi3,
-    /// Gemma 3, its text model: norms before and behind the blocks, local and global layers.
+    /// Gemma 3, its text model: norms before and after the blocks, local and global layers.
     Gemma3,
 }
 
-/// Where a layer's RMSNorms stand.
+/// Where a layer's RMSNorms are placed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NormPlaces {
-    /// Before attention and feed-forward block.
+    /// Before the attention and the feed-forward block.
     Before,
-    /// Behind them, before the residual is added.
+    /// After them, before the residual is added.
     After,
     /// Both.
     Both,
 }
 
 impl NormPlaces {
-    /// Names of the norms before attention, behind it, before the feed-forward block, behind it.
+    /// Names of the norms before attention, after it, before the feed-forward block, and after it.
     pub(crate) fn names(self) -> [Option<&'static str>; 4] {
         let (input, attention) = ("input_layernorm", "post_attention_layernorm");
         let (before, after) = ("pre_feedforward_layernorm", "post_feedforward_layernorm");
@@ -58,13 +58,13 @@ impl NormPlaces {
 /// RMSNorm on queries and keys.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QkNorm {
-    /// On each head by itself, one weight of a head's width for all.
+    /// On each head separately, with one weight of a head's width for all heads.
     Head,
     /// On all heads together.
     Whole,
 }
 
-/// The function of the feed-forward block's gate.
+/// The activation function of the feed-forward block's gate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Activation {
     /// x sigmoid(x).
@@ -74,7 +74,7 @@ pub enum Activation {
 }
 
 impl Activation {
-    /// Reads transformers' name.
+    /// Parses the name that transformers uses.
     pub(crate) fn parse(name: &str) -> Option<Self> {
         match name {
             "silu" | "swish" => Some(Self::Silu),
@@ -83,7 +83,7 @@ impl Activation {
         }
     }
 
-    /// transformers' name.
+    /// The name that transformers uses.
     pub(crate) fn name(self) -> &'static str {
         match self {
             Self::Silu => "silu",
@@ -92,14 +92,14 @@ impl Activation {
     }
 }
 
-/// Which biases transformers gives a family's projections.
+/// Which projections of a family have biases in transformers.
 pub(super) enum Biases {
-    /// Those of `attention_bias` and `mlp_bias`.
+    /// As `attention_bias` and `mlp_bias` say.
     ByFlags {
         /// Whether the family knows `mlp_bias`.
         mlp: bool,
     },
-    /// On queries, keys and values.
+    /// On the query, key and value projections.
     Qkv,
     /// None.
     None,
@@ -154,12 +154,12 @@ impl Family {
         Self::ALL.into_iter().find(|family| family.name() == name)
     }
 
-    /// The families' names for errors.
+    /// The families' names, for error messages.
     pub(crate) fn list() -> String {
         Self::ALL.map(Self::name).join(", ")
     }
 
-    /// Where the norms stand.
+    /// Where the norms are placed.
     pub(crate) fn norms(self) -> NormPlaces {
         match self {
             Self::Olmo2 => NormPlaces::After,
@@ -177,12 +177,12 @@ impl Family {
         }
     }
 
-    /// Queries, keys and values come from one projection, gate and up from another.
+    /// Whether queries, keys and values come from one projection, and gate and up from another.
     pub fn fused(self) -> bool {
         self == Self::Phi3
     }
 
-    /// A norm's weight w is stored as w - 1.
+    /// Whether a norm's weight w is stored as w - 1.
     pub(crate) fn norm_offset(self) -> bool {
         self == Self::Gemma3
     }
@@ -214,8 +214,8 @@ impl Family {
         }
     }
 
-    /// Key and value heads where the file does not say; `null` means as many as query heads
-    /// everywhere.
+    /// Number of key and value heads where the file has no such field. In every family, `null`
+    /// means as many as query heads.
     pub(super) fn default_kv_heads(self) -> Option<usize> {
         match self {
             Self::Mistral => Some(8),

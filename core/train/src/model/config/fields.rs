@@ -1,6 +1,6 @@
-//! The fields of a `config.json`, read one by one, and those that change the computation in a way
-//! this crate does not follow: they are refused by name, because a model that ignores them is
-//! another model.
+//! The fields of a `config.json`, read one by one. Fields that change the computation in a way that
+//! this crate does not implement are refused by name: ignoring them would compute a different
+//! model.
 
 use serde_json::{Map, Value};
 
@@ -8,11 +8,11 @@ use super::Family;
 
 type Outcome<T> = std::result::Result<T, String>;
 
-/// A JSON object whose errors name the field.
+/// A JSON object whose errors name the field concerned.
 #[derive(Clone, Copy)]
 pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
-    /// What stands before a field's name in errors, for example `rope_scaling.`.
+    /// Prefix of field names in errors, for example `rope_scaling.`.
     place: &'a str,
 }
 
@@ -21,7 +21,7 @@ impl<'a> Fields<'a> {
         Self { object, place }
     }
 
-    /// The field as it is written, `null` included.
+    /// The field as written, `null` included.
     pub(super) fn raw(&self, name: &str) -> Option<&'a Value> {
         self.object.get(name)
     }
@@ -49,7 +49,7 @@ impl<'a> Fields<'a> {
         })
     }
 
-    /// A size that must be there.
+    /// A size that is required.
     pub(super) fn need_size(&self, name: &str) -> Outcome<usize> {
         self.size(name)?.ok_or_else(|| format!("{}{name} is missing", self.place))
     }
@@ -85,13 +85,13 @@ impl<'a> Fields<'a> {
         Ok(ids.unwrap_or_default())
     }
 
-    /// All names of the object.
+    /// The names of all fields of the object.
     pub(super) fn names(&self) -> impl Iterator<Item = &'a str> {
         self.object.keys().map(String::as_str)
     }
 }
 
-/// A value as errors show it, never long.
+/// A value for error messages, shortened.
 fn short(value: &Value) -> String {
     let text = value.to_string();
     match text.char_indices().nth(40) {
@@ -100,20 +100,20 @@ fn short(value: &Value) -> String {
     }
 }
 
-/// When a field changes nothing.
+/// Which values of a field have no effect.
 #[derive(Clone, Copy)]
 enum Neutral {
-    /// Absent or `null` alone.
+    /// Only absent or `null`.
     Null,
     /// Also `false`.
     False,
-    /// Also `true`: its absence means the same.
+    /// Also `true`, where that is the default.
     True,
     /// Also 1.
     One,
     /// Also 0, `false` and an empty list.
     Zero,
-    /// Also a list of ones or of nothing.
+    /// Also a list of ones, or an empty list.
     Ones,
 }
 
@@ -135,8 +135,8 @@ impl Neutral {
     }
 }
 
-/// Fields of some decoder or other that change what is computed, when they do not, and the families
-/// whose meaning of them this crate follows.
+/// Fields of other decoders that change what is computed: the values for which they have no effect,
+/// and the families for which this crate implements them.
 const MEANINGFUL: &[(&str, Neutral, &[Family])] = {
     use Family::{Gemma3, Granite, Olmo2, Phi3, Qwen3, SmolLm3};
     use Neutral::{False, Null, One, Ones, True, Zero};
@@ -187,7 +187,7 @@ const MEANINGFUL: &[(&str, Neutral, &[Family])] = {
     ]
 };
 
-/// Refuses, by name, what this crate would have to ignore.
+/// Refuses, by name, fields that this crate would have to ignore.
 pub(super) fn refuse_unknown_meaning(fields: Fields<'_>, family: Family) -> Outcome<()> {
     for (name, neutral, families) in MEANINGFUL {
         let Some(value) = fields.raw(name) else { continue };
@@ -205,6 +205,6 @@ pub(super) fn refuse_unknown_meaning(fields: Fields<'_>, family: Family) -> Outc
     Ok(())
 }
 
-/// What to do with a model that this crate cannot run.
+/// Advice for a model that this crate cannot run.
 pub(crate) const COMMAND_TRAINER: &str =
     "train it with trainer = \"command\" (docs/TRAINING.md, \"A trainer of your own\")";

@@ -1,4 +1,4 @@
-//! `config.json` as transformers reads it: the same fields, the same defaults.
+//! `config.json` as transformers reads it, with the same fields and the same defaults.
 
 use serde_json::{Map, Value};
 
@@ -8,9 +8,9 @@ use super::{Activation, Family, ModelConfig, scaling};
 
 type Outcome<T> = std::result::Result<T, String>;
 
-/// Gemma 3 with its vision tower, whose adapters and tensors have other names.
+/// Gemma 3 with its vision tower, whose adapters and tensors have different names.
 const SEEING: &str = "gemma3";
-/// Sizes of a Gemma 3 configuration that leaves out its defaults.
+/// Default sizes of a Gemma 3 configuration, which its files may leave out.
 const GEMMA3_DEFAULTS: [(&str, usize); 5] = [
     ("vocab_size", 262_208),
     ("hidden_size", 2304),
@@ -19,7 +19,7 @@ const GEMMA3_DEFAULTS: [(&str, usize); 5] = [
     ("num_attention_heads", 8),
 ];
 
-/// The configuration that a file's object describes.
+/// The configuration that the JSON object of a file describes.
 pub(super) fn config(object: &Map<String, Value>) -> Outcome<ModelConfig> {
     let fields = Fields::new(object, "");
     let name = fields.text("model_type")?.ok_or("model_type is missing")?;
@@ -116,7 +116,8 @@ impl Reader<'_> {
         })
     }
 
-    /// Biases on queries, keys and values; on the attention's output; in the feed-forward block.
+    /// Biases on queries, keys and values, on the attention's output, and in the feed-forward
+    /// block.
     fn biases(&self) -> Outcome<(bool, bool, bool)> {
         Ok(match self.family.biases() {
             Biases::None => (false, false, false),
@@ -129,7 +130,7 @@ impl Reader<'_> {
         })
     }
 
-    /// A configuration with the family's scales, to take the rest from.
+    /// A configuration with the scales of the family; the other fields are filled in from the file.
     fn scales(&self, hidden_size: usize, head_dim: usize) -> Outcome<ModelConfig> {
         let number = |name: &str| Ok::<_, String>(self.fields.number(name)?.unwrap_or(1.0));
         let mut config = ModelConfig::plain(self.family);
@@ -151,8 +152,8 @@ impl Reader<'_> {
         Ok(config)
     }
 
-    /// SmolLM3: every fourth layer has no rotary embedding, or those that a list of zeros and ones
-    /// says.
+    /// SmolLM3: every fourth layer has no rotary embedding, unless a list of zeros and ones says
+    /// which layers have one.
     fn rope_layers(&self, layers: usize) -> Outcome<Vec<bool>> {
         if self.family != Family::SmolLm3 {
             return Ok(vec![true; layers]);
@@ -173,8 +174,9 @@ impl Reader<'_> {
         }
     }
 
-    /// Each layer's window. Mistral and Phi-3 have it in every layer, Gemma 3 in all but every
-    /// sixth, Qwen and SmolLM3 with `use_sliding_window`; `layer_types` comes before every rule.
+    /// Each layer's window. Mistral and Phi-3 use it in every layer, Gemma 3 in all but every
+    /// sixth, Qwen and SmolLM3 with `use_sliding_window`. `layer_types` takes precedence over these
+    /// rules.
     fn windows(&self, layers: usize) -> Outcome<Vec<Option<usize>>> {
         let window = match self.fields.raw("sliding_window") {
             None => self.family.default_window(),
@@ -256,7 +258,7 @@ impl Reader<'_> {
                  same window",
                 self.family.name()
             )),
-            // transformers gives them all the window, whatever the list says.
+            // transformers gives all of them the window, whatever the list says.
             false => Ok(Some(sliding).filter(|_| !uniform)),
         }
     }

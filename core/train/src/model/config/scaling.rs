@@ -1,6 +1,7 @@
 //! Rotary scaling as `config.json` writes it, with the precedence of transformers 5:
-//! `rope_scaling`, unless it is absent or empty, before `rope_parameters`; inside of either
-//! `rope_type` before `type` and its own `rope_theta` before that of the whole file.
+//! `rope_scaling`, unless it is absent or empty, takes precedence over `rope_parameters`. Inside
+//! either of them, `rope_type` precedes `type`, and its own `rope_theta` precedes that of the whole
+//! file.
 
 use std::sync::Arc;
 
@@ -11,7 +12,7 @@ use super::{Family, Rope, RopeScaling};
 
 type Outcome<T> = std::result::Result<T, String>;
 
-/// Keys that may stand beside the scaling's own without changing it.
+/// Keys that may accompany the scaling's own without changing it.
 const KEYS: [&str; 16] = [
     "rope_type",
     "type",
@@ -30,26 +31,26 @@ const KEYS: [&str; 16] = [
     "low_freq_factor",
     "high_freq_factor",
 ];
-/// Notes that say nothing about the computation.
+/// Annotations that do not affect the computation.
 const NOTES: [&str; 1] = ["finetuned"];
 const LAYER_TYPES: [&str; 2] = ["full_attention", "sliding_attention"];
 
-/// What the file's rotary fields stand for.
+/// What the file's rotary fields mean.
 pub(super) struct RopeOfFile {
-    /// Of every layer, or of the global ones.
+    /// The rotary embedding of every layer, or of the global ones.
     pub(super) rope: Rope,
-    /// Of the layers with a window, where they have their own.
+    /// That of the layers with a window, where they have their own.
     pub(super) local: Option<Rope>,
-    /// The part of each head that is rotated.
+    /// The fraction of each head's coordinates that is rotated.
     pub(super) partial: f64,
 }
 
-/// What the scaling's rules need from the rest of the file.
+/// What the rules of the scaling need from the rest of the file.
 struct Around<'a> {
     top: Fields<'a>,
     family: Family,
     max_position: usize,
-    /// Nested parameters: one object for each type of layer.
+    /// Nested parameters: one object per type of layer.
     nested: bool,
 }
 
@@ -132,15 +133,15 @@ impl Around<'_> {
         Ok(Rope { theta, scaling: self.scaling(fields)? })
     }
 
-    /// The context length of the pretraining: the field beside the parameters comes first, as
-    /// transformers has it.
+    /// The context length of the pretraining. As in transformers, the field beside the parameters
+    /// takes precedence.
     fn original(&self, fields: Fields<'_>, renamed: bool) -> Outcome<usize> {
         let name = "original_max_position_embeddings";
         let inside = fields.size(name)?;
         let beside = if self.nested { None } else { self.top.size(name)? };
         let original = match self.family {
-            // Phi-3's configuration has the field with a default. The older names of its scaling
-            // need it inside as well, where its value is not used.
+            // Phi-3's configuration has a default for this field. The older names of its scaling
+            // require it inside as well, where its value is not used.
             Family::Phi3 if renamed && inside.is_none() => {
                 return Err(format!("rope scaling needs {name}"));
             }

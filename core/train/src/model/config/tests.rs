@@ -1,4 +1,4 @@
-//! What a `config.json` stands for, and what is refused.
+//! What a `config.json` means, and what is refused.
 
 use std::path::Path;
 
@@ -61,7 +61,7 @@ fn what_changes_the_computation_and_is_not_followed_is_refused_by_name() {
     for (family, extra) in cases {
         let name = extra.as_object().unwrap().keys().next().unwrap().clone();
         let error = read(family, extra.clone()).expect_err(&format!("{family} {extra}"));
-        // A rotary field is named by its own name, a size by its own.
+        // A field of the rotary scaling is named with its prefix, a size by its own name.
         let named =
             [name.as_str(), "surprise", "proportional", "full_attention", "logits", "heads"];
         assert!(named.iter().any(|n| error.contains(n)) || name == "head_dim", "{extra}: {error}");
@@ -110,7 +110,7 @@ fn defaults_are_those_of_transformers() {
 fn the_text_model_of_a_model_that_sees_is_to_be_saved_by_itself() {
     let error = read("gemma3", json!({"text_config": {}, "vision_config": {}})).unwrap_err();
     assert!(error.contains("also sees") && error.contains("docs/TRAINING.md"), "{error}");
-    // Such a configuration leaves out what is Gemma's default.
+    // A configuration may leave out the defaults of Gemma.
     let json = json!({
         "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240,
         "num_hidden_layers": 34, "sliding_window": 1024, "eos_token_id": [1, 106],

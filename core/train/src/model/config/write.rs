@@ -54,7 +54,7 @@ impl ModelConfig {
             Family::SmolLm3 => {
                 json["no_rope_layers"] = self.rope_layers.iter().map(|r| u8::from(*r)).collect();
             }
-            // Phi-3's padding token is beyond a small vocabulary where the file has none.
+            // Phi-3's default padding token would be outside a small vocabulary.
             Family::Phi3 => json["pad_token_id"] = Value::Null,
             _ => {}
         }
@@ -89,7 +89,8 @@ impl ModelConfig {
     }
 }
 
-/// A whole number where it is one: transformers wants `query_pre_attn_scalar` so.
+/// Written as an integer if it is a whole number: transformers requires that of
+/// `query_pre_attn_scalar`.
 fn whole(value: f64) -> Value {
     let rounded = value.round();
     match (value - rounded).abs() < 1e-9 * value {
@@ -98,7 +99,7 @@ fn whole(value: f64) -> Value {
     }
 }
 
-/// `rope_parameters` of one rope.
+/// The `rope_parameters` of one rotary embedding.
 fn parameters(rope: &Rope) -> Value {
     let mut json = match &rope.scaling {
         None => json!({"rope_type": "default"}),

@@ -1,11 +1,11 @@
-//! Blocks of 32 neighbours in a row, in 8 or 4 bits each.
+//! Blocks of 32 neighbouring values of a row, in 8 or 4 bits each.
 
 use half::f16;
 
 /// Values in a block.
 pub(super) const BLOCK: usize = 32;
 
-/// A run of values that share a step.
+/// A block of values that share a step.
 pub(super) trait Block: Copy + Default + Send + Sync {
     /// Encodes 1 to 32 values; `None` if the step or the minimum would not be a finite f16.
     fn encode(values: &[f32]) -> Option<Self>;
@@ -64,7 +64,7 @@ impl Block for Block8 {
     }
 }
 
-/// w' = minimum + step * code; codes i and i + 16 share a byte, the former in its low half.
+/// w' = minimum + step * code; codes i and i + 16 share a byte, code i in the low half.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Block4 {
     step: f16,
@@ -81,7 +81,7 @@ impl Block4 {
         self.minimum.to_f32()
     }
 
-    /// In 0..=15.
+    /// A code in 0..=15.
     pub(super) fn code(&self, index: usize) -> u8 {
         self.codes[index % (BLOCK / 2)] >> (index / (BLOCK / 2) * 4) & 15
     }
@@ -114,8 +114,8 @@ impl Block for Block4 {
     }
 }
 
-/// The f16 nearest to `wanted`, at least 0, or the next one up if that does not reach. Nearest first, so that
-/// values which were stored with an f16 step find it again.
+/// The f16 nearest to `wanted`, at least 0, or the next larger one if that is too small. The
+/// nearest comes first, so that values that were stored with an f16 step recover that step.
 fn step_that(wanted: f32, reaches: impl Fn(f32) -> bool) -> Option<f16> {
     let nearest = f16::from_f32(wanted);
     let step = match reaches(nearest.to_f32()) {
@@ -125,7 +125,7 @@ fn step_that(wanted: f32, reaches: impl Fn(f32) -> bool) -> Option<f16> {
     step.is_finite().then_some(step)
 }
 
-/// The largest f16 that is not above `value`.
+/// The largest f16 not above `value`.
 fn at_most(value: f32) -> Option<f16> {
     let nearest = f16::from_f32(value);
     let bits = nearest.to_bits();

@@ -1,8 +1,8 @@
-//! A matrix in 8 or 4 bits on a device with memory of its own, decoded there.
+//! A matrix in 8 or 4 bits on a device with memory of its own, where it is also decoded.
 //!
-//! Codes lie in words of 32 bits, so that a shift by a row of shifts takes all of a word's codes
-//! out in one operation: part k of word j is code `k * words + j` of the block. What decoding gives
-//! is what it gives on the host, but for the last bit of `q4`, where a device may round once
+//! Codes are packed into words of 32 bits such that a shift by a row of shifts extracts all codes
+//! of a word in one operation: part k of word j is code `k * words + j` of the block. The decoded
+//! values are those of the host except for the last bit of `q4`, where a device may round once
 //! instead of twice.
 
 use burn_tensor::{Device, Int, Tensor};
@@ -11,8 +11,8 @@ use super::blocks::{BLOCK, Block4, Block8};
 use super::packed::{Packed, Values};
 use crate::model::transfer::{upload, upload_ints};
 
-/// A matrix `[rows, columns]` in blocks of 32 neighbours in a row, the last of which may be part
-/// empty.
+/// A matrix `[rows, columns]` in blocks of 32 neighbouring values of a row, the last of which may
+/// be partly empty.
 #[derive(Clone)]
 pub(super) struct Blocks {
     rows: usize,
@@ -21,14 +21,15 @@ pub(super) struct Blocks {
     words: Tensor<2, Int>,
     /// `[rows, blocks in a row]`.
     steps: Tensor<2>,
-    /// As `steps`; `None` where a code has a sign: then a value is its step times its code.
+    /// Of the same shape as `steps`. `None` where codes are signed: a value is then its step times
+    /// its code.
     minimums: Option<Tensor<2>>,
     /// `[1, 1, codes in a word, 1]`.
     shifts: Tensor<4, Int>,
 }
 
 impl Blocks {
-    /// `None` for a matrix that is not in blocks.
+    /// `None` for a matrix that is not stored in blocks.
     pub(super) fn new(packed: &Packed, device: &Device) -> Option<Self> {
         match packed.values() {
             Values::Q8(blocks) => Some(Self::of_8_bits(packed, blocks, device)),
@@ -63,7 +64,7 @@ impl Blocks {
         let (rows, columns) = (packed.rows(), packed.columns());
         let in_row = columns.div_ceil(BLOCK);
         let in_words = words.len() / rows.max(1);
-        // Signed codes are shifted to the top of a word, which the shift down then fills with the
+        // A signed code is shifted to the top of a word; the arithmetic shift back down extends its
         // sign.
         let shifts: Vec<i32> = match minimums {
             None => vec![24, 16, 8, 0],
@@ -92,7 +93,7 @@ impl Blocks {
         self.words.device()
     }
 
-    /// Bytes held.
+    /// Size in bytes.
     pub(super) fn bytes(&self) -> usize {
         let size = |dims: [usize; 2]| dims.iter().product::<usize>() * size_of::<f32>();
         let steps = size(self.steps.dims());

@@ -1,4 +1,4 @@
-//! A matrix on the host in fewer bits, and its way back to f32.
+//! A matrix on the host in fewer bits than f32, and its decoding.
 
 use half::slice::HalfFloatSliceExt;
 use half::{bf16, f16};
@@ -8,17 +8,18 @@ use super::blocks::{BLOCK, Block, Block4, Block8};
 use super::precision::{BasePrecision, Unfit};
 use crate::model::kernels::for_rows;
 
-/// Rows that are decoded at a time to compare them.
+/// Rows that are decoded at a time when packed values are compared with the original.
 const EQUAL_ROWS: usize = 256;
 
-/// A matrix `[rows, columns]`. In blocks, each row begins a new one, and the last of a row may be part empty.
+/// A matrix `[rows, columns]`. With blocks, each row starts a new block, and the last block of a
+/// row may be partly empty.
 pub(super) struct Packed {
     rows: usize,
     columns: usize,
     values: Values,
 }
 
-/// Row-major, in blocks of a row one after the other.
+/// Row-major; the blocks of a row are consecutive.
 pub(super) enum Values {
     Bf16(Vec<bf16>),
     F16(Vec<f16>),
@@ -27,8 +28,8 @@ pub(super) enum Values {
 }
 
 impl Packed {
-    /// Rounds `values`, row-major and finite, to `precision`; `None` for f32, which is not packed, and for
-    /// `stored` where only f32 holds the values.
+    /// Rounds `values`, row-major and finite, to `precision`. `None` for f32, which is not packed,
+    /// and for `stored` where only f32 holds the values exactly.
     pub(super) fn encode(
         values: &[f32],
         columns: usize,
@@ -64,7 +65,7 @@ impl Packed {
                 let packed = Self::encode(values, columns, precision).ok().flatten()?;
                 packed.equals(values).then_some(packed)
             };
-            // Nearly always the first row tells.
+            // A precision that does not fit is nearly always ruled out by the first row.
             hold(values.get(..columns)?).and_then(|_| hold(values))
         })
     }
@@ -87,7 +88,7 @@ impl Packed {
         self.columns
     }
 
-    /// Bytes held.
+    /// Size in bytes.
     pub(super) fn bytes(&self) -> usize {
         match &self.values {
             Values::Bf16(values) => size_of_val(values.as_slice()),
@@ -115,7 +116,7 @@ impl Packed {
         out
     }
 
-    /// Whole rows from `first` on.
+    /// Decodes whole rows from `first` on.
     #[inline(always)]
     fn decode_into(&self, first: usize, out: &mut [f32]) {
         let begin = first * self.columns;
@@ -143,7 +144,7 @@ fn decode_blocks<B: Block>(blocks: &[B], first: usize, columns: usize, out: &mut
     }
 }
 
-/// Where the value is that did not fit.
+/// The position of the value that does not fit.
 struct NoFit {
     row: usize,
     column: usize,
@@ -181,7 +182,7 @@ fn in_blocks<B: Block>(values: &[f32], columns: usize) -> Result<Vec<B>, NoFit> 
         }
         None
     });
-    // The first, so that the same file gives the same message.
+    // The first such value, so that the same file always gives the same message.
     match failed.min_by_key(|place| place.row) {
         None => Ok(out),
         Some(place) => Err(place),

@@ -1,4 +1,5 @@
-//! What rounding may change, what it must not, and products with packed matrices.
+//! Error bounds of rounding, values that must survive it exactly, and products with packed
+//! matrices.
 
 use std::path::Path;
 
@@ -12,10 +13,10 @@ use crate::random::Stream;
 const PACKED: [BasePrecision; 4] =
     [BasePrecision::Bf16, BasePrecision::F16, BasePrecision::Q8, BasePrecision::Q4];
 
-/// Weights as models have them, and rows of other sizes: tiny, large, shifted, constant, zero.
+/// Weights as models have them, and rows of unusual values: tiny, large, shifted, constant, zero.
 fn weights(columns: usize) -> Vec<f32> {
     let mut stream = Stream::new([5; 32], "frozen");
-    // Twelve uniform numbers have the variance of a standard normal one.
+    // The sum of twelve uniform numbers has the variance of a standard normal one.
     let mut normal = || (0..12).map(|_| stream.unit() as f32).sum::<f32>() - 6.0;
     let mut row = |scale: f32, shift: f32| -> Vec<f32> {
         (0..columns).map(|_| normal() * scale + shift).collect()
@@ -27,7 +28,8 @@ fn weights(columns: usize) -> Vec<f32> {
     all
 }
 
-/// The step that the documentation of [`BasePrecision`] promises for a block, one f16 wider at most.
+/// The step that the documentation of [`BasePrecision`] promises for a block, widened by one f16
+/// ulp at most.
 fn step(precision: BasePrecision, block: &[f32]) -> f32 {
     let fold = |f: fn(f32, f32) -> f32| block.iter().copied().reduce(f).unwrap();
     let (least, largest) = (fold(f32::min), fold(f32::max));
@@ -64,7 +66,7 @@ fn no_value_moves_further_than_promised() {
 
 #[test]
 fn a_value_goes_to_the_nearest_of_its_block() {
-    // Step 1 in both, since 127 and -127, or 0 and 15, are there.
+    // The step is 1 in both, because the extremes (127 and -127, or 0 and 15) occur.
     let mut block = [0f32; 32];
     block[..6].copy_from_slice(&[127.0, -127.0, 3.4, 3.6, -0.5, 1.5]);
     let rounded = BasePrecision::Q8.rounded(&block, 32).unwrap();
@@ -92,7 +94,7 @@ fn what_a_file_stores_in_the_same_precision_stays_as_it_is() {
         let stored = stored.data().chunks_exact(4);
         let stored: Vec<f32> = stored.map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect();
         assert!(precision.rounded(&stored, 32).unwrap() == stored, "{name}");
-        // And is found without being told.
+        // `stored` finds the precision by itself.
         let shape = [stored.len() / 32, 32];
         let bytes = |precision| {
             Frozen::new(stored.clone(), shape, precision, &crate::cpu()).unwrap().bytes()
@@ -110,7 +112,7 @@ fn stored_rounds_nothing_and_takes_f32_where_one_value_needs_it() {
         Frozen::new(values.to_vec(), shape, BasePrecision::Stored, &crate::cpu()).unwrap().bytes()
     };
     assert_eq!(bytes(&values), 600 * 20);
-    // The last row, so that neither the first row nor the first run of rows tells.
+    // In the last row, so that neither the first row nor the first run of rows decides.
     values[600 * 32 - 1] = 1e30f32;
     assert_eq!(bytes(&values), 600 * 32 * 4);
     values[600 * 32 - 1] = 2f32.powi(100);
@@ -132,7 +134,7 @@ fn products_and_rows_are_those_of_the_rounded_weights() {
         let x = Tensor::<2>::from_data(TensorData::new(x, [3, columns]), &device);
         let dy: Vec<f32> = (0..3 * rows).map(|i| (i as f32).cos()).collect();
         let dy = Tensor::<2>::from_data(TensorData::new(dy, [3, rows]), &device);
-        // All rows at once, and three at a time with two left over.
+        // All rows at once, and runs of three with two left over.
         for rows_at_a_time in [rows, 3] {
             packed.run = rows_at_a_time;
             assert_near(packed.forward(x.clone()), dense.forward(x.clone()));
@@ -143,7 +145,7 @@ fn products_and_rows_are_those_of_the_rounded_weights() {
     }
 }
 
-/// Tensors of the processor stand for those of a device.
+/// Tensors of the processor stand in for those of a device.
 #[test]
 fn blocks_on_a_device_are_decoded_to_the_same_values() {
     let device = crate::cpu();

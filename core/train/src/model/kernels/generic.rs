@@ -1,4 +1,4 @@
-//! The kernels in tensor operations, for devices other than the CPU, and as the reference in tests.
+//! The kernels in tensor operations, for devices other than the CPU and as the reference in tests.
 
 use burn_tensor::{Int, Tensor, TensorData, activation};
 
@@ -85,8 +85,8 @@ pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
     weighted.clone() - p.clone() * weighted.sum_dim(3)
 }
 
-/// The sum of the losses, `[1]`, and with a scale the gradient. Arrays as large as the logits are
-/// the logits and that gradient.
+/// The sum of the losses, `[1]`, and with a scale the gradient. The only arrays as large as the
+/// logits are the logits themselves and that gradient.
 pub(crate) fn cross_entropy(
     logits: Tensor<2>,
     targets: Tensor<1, Int>,

@@ -1,5 +1,6 @@
-//! The kernels on host memory. They read tensors of the CPU backend (flex) in place and write new ones; rows
-//! are shared out to the threads in runs, and each run is compiled for the vector units of the machine.
+//! The kernels on host memory. They read tensors of the CPU backend (flex) in place and write new
+//! ones. Rows are distributed over the threads in runs, and each run is compiled for the vector
+//! units of the machine.
 
 pub(crate) mod cross_entropy;
 mod exp;
@@ -37,7 +38,7 @@ impl HostTensor {
     }
 }
 
-/// A new tensor from values.
+/// A new tensor with these values.
 pub(crate) fn tensor<const D: usize, const E: usize>(
     values: Vec<f32>,
     shape: [usize; D],
@@ -46,7 +47,7 @@ pub(crate) fn tensor<const D: usize, const E: usize>(
     Tensor::from_data(TensorData::new(values, shape), &like.device())
 }
 
-/// The values of a tensor to write into: without copying if nothing else holds it.
+/// The values of a tensor, for writing: not copied if nothing else holds the tensor.
 pub(crate) fn take<const D: usize>(tensor: Tensor<D>) -> Vec<f32> {
     crate::model::to_vec(tensor)
 }
@@ -62,14 +63,16 @@ pub(crate) fn vectorised<R>(op: impl FnOnce() -> R) -> R {
     op()
 }
 
-/// Runs `work` over runs of rows on all threads. `work` gets the first row's number and the run's part of
-/// `out`, which has `width` values for each row; it is compiled for the machine's vector units.
+/// Runs `work` over runs of rows on all threads. `work` gets the first row's number and the run's
+/// part of `out`, which has `width` values for each row; it is compiled for the machine's vector
+/// units.
 pub(crate) fn for_rows(
     out: &mut [f32],
     width: usize,
     work: impl Fn(usize, &mut [f32]) + Send + Sync,
 ) {
-    // About 16 Ki values for each task: enough to be worth a task, few enough to share out.
+    // About 16 Ki values per task: large enough to pay for a task, small enough to balance the
+    // load.
     let rows = (16_384 / width.max(1)).max(1);
     out.par_chunks_mut(rows * width.max(1)).enumerate().for_each(|(index, run)| {
         vectorised(|| work(index * rows, run));
@@ -91,7 +94,8 @@ pub(crate) fn for_rows2(
     });
 }
 
-/// Sum of `f` over a row, in eight running sums so that it is vectorised; the same order every time.
+/// Sum of `f` over a row, in eight partial sums so that it vectorises. The order is always the
+/// same.
 #[inline(always)]
 pub(crate) fn sum_of(len: usize, f: impl Fn(usize) -> f32) -> f32 {
     let mut sums = [0f32; 8];

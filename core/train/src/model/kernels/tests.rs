@@ -54,7 +54,7 @@ fn gated_units_with_gelu() {
     close(d_up, reference_up);
 }
 
-/// Where examples begin in two rows of eleven tokens.
+/// Where each token's example begins, in two rows of eleven tokens.
 const PACKED: Option<&[u32]> =
     Some(&[0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 9]);
 

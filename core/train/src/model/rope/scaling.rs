@@ -5,8 +5,8 @@ use std::f64::consts::TAU;
 
 use crate::model::RopeScaling;
 
-/// The `dim / 2` angular frequencies of sequences of `len` tokens, in radians per position, and
-/// what cosines and sines are multiplied by.
+/// The `dim / 2` angular frequencies for sequences of `len` tokens, in radians per position, and
+/// the factor of cosines and sines.
 pub(super) fn frequencies(
     theta: f64,
     scaling: Option<&RopeScaling>,
@@ -39,13 +39,13 @@ pub(super) fn frequencies(
     (frequencies, scaling.attention_factor())
 }
 
-/// YaRN: how much of each frequency is kept, from 1 for the fast ones to 0 for the slow ones.
+/// YaRN: how much of each frequency is kept, from 1 for the high ones to 0 for the low ones.
 fn ramp(scaling: &RopeScaling, theta: f64, dim: usize) -> Vec<f64> {
     let RopeScaling::Yarn { beta_fast, beta_slow, original_max_position, truncate, .. } = scaling
     else {
         return Vec::new();
     };
-    // The coordinate whose frequency makes so many turns in the original context.
+    // The (fractional) coordinate whose frequency makes this many turns in the original context.
     let coordinate = |turns: f64| {
         dim as f64 * (*original_max_position as f64 / (turns * TAU)).ln() / (2.0 * theta.ln())
     };
@@ -61,7 +61,7 @@ fn ramp(scaling: &RopeScaling, theta: f64, dim: usize) -> Vec<f64> {
 }
 
 impl RopeScaling {
-    /// What cosines and sines are multiplied by.
+    /// The factor of cosines and sines.
     fn attention_factor(&self) -> f64 {
         match self {
             Self::Yarn { attention_factor, .. } | Self::LongRope { attention_factor, .. } => {
@@ -71,8 +71,8 @@ impl RopeScaling {
         }
     }
 
-    /// A frequency after a scaling that looks at nothing else, in radians per position; others
-    /// leave it as it is.
+    /// A frequency, in radians per position, after a scaling that depends on the frequency alone;
+    /// other scalings leave it as it is.
     pub(crate) fn scale(&self, frequency: f64) -> f64 {
         match self {
             Self::Linear { factor } => frequency / factor,

@@ -38,7 +38,7 @@ fn every_spelling_means_what_it_means_in_transformers() {
             let theirs = entry[format!("{place}factor")].as_f64().unwrap();
             assert!((factor - theirs).abs() < 1e-9, "{what}: {factor} {theirs}");
         };
-        // What this crate writes means the same.
+        // What this crate writes has the same meaning.
         let written = config.to_json().to_string();
         let again = ModelConfig::from_json(&written, Path::new("written")).unwrap();
         for config in [&config, &again] {

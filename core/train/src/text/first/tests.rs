@@ -1,4 +1,5 @@
-//! The first tokens of a text that is cut are those of the whole text, for every kind of tokenizer that models bring.
+//! The first tokens of a truncated text are those of the whole text, for every kind of tokenizer
+//! that models have.
 
 use fedshield_train_tools::synth::Corpus;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
@@ -13,9 +14,9 @@ use tokenizers::{SplitDelimiterBehavior, Tokenizer};
 use super::*;
 use crate::random::Stream;
 
-/// How Llama 3 splits words; Qwen differs from it in the numbers alone.
+/// How Llama 3 splits words; Qwen differs only in how it splits numbers.
 const LLAMA3: &str = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+";
-/// Longer than any first try.
+/// Longer than the text of any first attempt.
 const LONG: usize = 96 << 10;
 
 fn han(bytes: usize, marks: bool) -> String {
@@ -119,7 +120,8 @@ fn byte_level() -> TextTokenizer {
     trained(tokenizer)
 }
 
-/// As Llama 2 and GGUF's SentencePiece: merges over the whole text, nothing splits words.
+/// As in Llama 2 and GGUF's SentencePiece: merges apply to the whole text, and nothing splits it
+/// into words.
 fn without_words() -> TextTokenizer {
     let mut tokenizer = Tokenizer::new(BPE::default());
     let spaces = Replace::new(" ", "▁").unwrap();
@@ -145,7 +147,7 @@ fn assert_same(name: &str, tokenizer: &TextTokenizer, skip: &[&str]) {
         }
         let counted = tokenizer.count(text).unwrap();
         let off = counted.abs_diff(whole.len());
-        // The shipped tokenizer has the sentences of a template as one token each.
+        // The shipped tokenizer has each sentence of a template as a single token.
         let most = 80 * (text.len() / COUNTED_BYTES);
         assert!(off <= most, "{name}, {kind}: {counted}, not {}", whole.len());
     }
@@ -156,11 +158,12 @@ fn first_tokens_are_those_of_the_whole_text() {
     assert_same("shipped", &shipped(), &[]);
     assert_same("byte level", &byte_level(), &[]);
     assert_same("no words", &without_words(), &[]);
-    // Where one piece repeats to the end, its best split starts with what is left over: it depends on how long the text is.
+    // Where one piece repeats to the end, its best split starts with the remainder, which depends
+    // on the length of the text.
     assert_same("unigram", &unigram(), &["one letter", "two letters", "a rule", "spaces"]);
 }
 
-/// A token that was added to the vocabulary may be longer than any margin, and have spaces.
+/// An added token may be longer than any margin, and may contain spaces.
 #[test]
 fn a_cut_in_a_long_added_token_changes_nothing() {
     let mut json: serde_json::Value = serde_json::from_str(&shipped().to_json().unwrap()).unwrap();
@@ -171,7 +174,7 @@ fn a_cut_in_a_long_added_token_changes_nothing() {
     let json = json.to_string();
     let tokenizer = TextTokenizer::from_bytes(json.as_bytes(), None, Vec::new()).unwrap();
     for shift in (0..6000).step_by(500) {
-        // So that a cut lies in the long one, with as many tokens in front as are wanted.
+        // The prefix makes the cut fall inside the long token, after as many tokens as are wanted.
         for wanted in [64, 1000, 5000] {
             let end = FIRST_BYTES + FIRST_BYTES_PER_TOKEN * wanted;
             let text = "x y ".repeat((end - shift) / 4) + &long.repeat(20);
@@ -204,7 +207,7 @@ fn what_no_tokenizer_can_read_is_refused() {
         TextTokenizer::from_bytes(json.to_string().as_bytes(), None, Vec::new()).unwrap();
     let error = tokenizer.encode_first(&"x".repeat(1 << 20), 8).unwrap_err().to_string();
     assert!(error.contains("258 KiB of text make 1 tokens"), "{error}");
-    // Words it can read, however many.
+    // Any number of words that it can read.
     assert_eq!(tokenizer.encode_first(&"a ".repeat(1 << 19), 8).unwrap(), [1; 8]);
 }
 

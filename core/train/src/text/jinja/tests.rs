@@ -1,4 +1,4 @@
-//! Templates' small parts, with what Jinja2 and transformers write for them.
+//! Features that templates use, with what Jinja2 and transformers render for them.
 
 use super::*;
 

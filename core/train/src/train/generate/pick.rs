@@ -1,4 +1,4 @@
-//! Which token comes next.
+//! Sampling of the next token.
 
 use super::Sampling;
 use crate::random::Stream;

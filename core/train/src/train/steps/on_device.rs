@@ -16,7 +16,7 @@ pub(super) struct OnDevice<'a> {
     decoder: &'a Decoder,
     layout: AdapterLayout,
     trained: &'static [Factor],
-    /// A, B and R as flat as the layout has them; R only with `fed-sb`.
+    /// A, B and R, flat in the layout's order; R only with `fed-sb`.
     a: Tensor<1>,
     b: Tensor<1>,
     r: Option<Tensor<1>>,
@@ -57,7 +57,8 @@ impl<'a> OnDevice<'a> {
         }
     }
 
-    /// The adapter as the decoder takes it: views, but for `fed-sb`, where B R stands for B.
+    /// The adapter as the decoder expects it: views of the factors, except that with `fed-sb` B R
+    /// replaces B.
     fn lora(&self) -> LoraLayers {
         let mut lora = LoraLayers::none(self.decoder.layers.len());
         let scaling = self.layout.alpha() / self.layout.rank() as f64;
@@ -92,7 +93,7 @@ impl<'a> OnDevice<'a> {
         self.flat(factor).clone().narrow(0, start, self.layout.size(module, factor)).reshape(shape)
     }
 
-    /// The gradient of a factor, flat, from those of the decoder's A and B.
+    /// The flat gradient of a factor, from the decoder's gradients of A and B.
     fn gradient(&self, factor: Factor, layers: &[LayerGradients]) -> Tensor<1> {
         let module = |(index, module): (usize, &ModuleShape)| {
             let linear = &layers[module.layer].projections[module.projection.slot()];
@@ -110,7 +111,7 @@ impl<'a> OnDevice<'a> {
         Tensor::cat(self.layout.modules().iter().enumerate().map(module).collect(), 0)
     }
 
-    /// Loss and gradients of the trained factors over all batches.
+    /// Loss and gradients of the trained factors, summed over all batches.
     fn gradients(
         &self,
         batches: &[Batch],
@@ -140,7 +141,7 @@ impl<'a> OnDevice<'a> {
         Ok((loss, sums, seconds))
     }
 
-    /// AdamW as in [`AdamW`](crate::AdamW), along gradients that are multiplied by `clip`, `[1]`.
+    /// AdamW as in [`AdamW`](crate::AdamW), with gradients multiplied by `clip`, `[1]`.
     fn update(&mut self, gradients: Vec<Tensor<1>>, clip: &Tensor<1>, learning_rate: f64) {
         let AdamWSettings { beta1, beta2, epsilon, weight_decay } = self.optimizer;
         let steps = self.steps as i32;
@@ -179,7 +180,7 @@ impl LocalSteps for OnDevice<'_> {
         let loss = loss.tensor(&self.decoder.device);
         let clip = norm.clone().add_scalar(1e-6).recip().mul_scalar(self.max_gradient_norm);
         self.update(gradients, &clip.clamp_max(1.0), learning_rate);
-        // The one thing that is read back, when everything is launched.
+        // The only download of a step, after everything has been launched.
         let [loss, gradient_norm] = to_vec(Tensor::cat(vec![loss, norm], 0))[..] else {
             return Err(TrainError::NotFinite { step, what: "loss" });
         };

@@ -1,4 +1,4 @@
-//! Steps on vectors.
+//! Steps on host vectors.
 
 use super::{LocalSteps, StepReport};
 use crate::federated::GlobalAdapter;

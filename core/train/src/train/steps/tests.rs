@@ -1,4 +1,5 @@
-//! Steps on tensors against steps on vectors. Tensors of the processor stand for those of a device.
+//! Steps on tensors against steps on vectors. Tensors of the processor stand in for those of a
+//! device.
 
 use std::path::Path;
 
@@ -52,13 +53,13 @@ fn a_device_takes_the_steps_of_the_processor() {
             FederatedSettings { adapter: spec, algorithm, ..FederatedSettings::default() };
         let layout = AdapterLayout::new(decoder.config(), &settings.adapter).unwrap();
         let first = GlobalAdapter::new(layout, &settings, [1; 32]);
-        // Away from zero, where moments and weight decay matter.
+        // Away from zero, so that moments and weight decay have an effect.
         let values: Vec<f32> =
             (0..first.trained_len()).map(|i| ((i * 37 % 101) as f32 - 50.0) / 300.0).collect();
         let mut adapter = first.clone();
         adapter.set_trained(&values).unwrap();
         let optimizer = AdamWSettings { weight_decay: 0.1, ..AdamWSettings::default() };
-        // The first bound is far above the gradient's norm, the second far below.
+        // The first bound is far above the norm of the gradient, the second far below.
         for bound in [1e3, 1e-2] {
             let mut host = OnHost::new(&decoder, &adapter, optimizer, bound);
             let mut device = OnDevice::new(&decoder, &adapter, optimizer, bound);

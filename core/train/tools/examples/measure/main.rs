@@ -5,13 +5,14 @@
 //!     --steps 5 --threads 2 --json
 //! ```
 //!
-//! Every position is labelled, on token ids that depend on nothing. `--model shape:135m` (or `1b`, `3b`, `7b`) measures
-//! random weights in the shape of SmolLM2-135M (Llama-3.2-1B, Llama-3.2-3B, Llama-2-7B), for machines without the model. `--checkpoint` computes each layer's
-//! activations again in the backward pass instead of keeping them. `--algorithm ffa` trains B alone, as most rounds
-//! of a federation do, instead of A and B. `--base-precision q8` holds the frozen matrices in fewer bits, and
-//! `--compute-precision bf16` lets a GPU compute with operands of fewer bits.
+//! Every position is labelled; the token ids are always the same. `--model shape:135m` (or `1b`,
+//! `3b`, `7b`) measures random weights in the shape of SmolLM2-135M (Llama-3.2-1B, Llama-3.2-3B,
+//! Llama-2-7B), for machines without the model. `--checkpoint` recomputes each layer's activations
+//! in the backward pass instead of keeping them. `--algorithm ffa` trains B alone, as most rounds
+//! of a federation do, instead of A and B. `--base-precision q8` holds the frozen matrices in fewer
+//! bits, and `--compute-precision bf16` lets a GPU compute with operands of fewer bits.
 //!
-//! On a GPU, one step more is taken at the end, in which transfers and launches are counted.
+//! On a GPU, one additional step at the end counts transfers and launches.
 
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
@@ -103,8 +104,7 @@ impl Arguments {
     }
 }
 
-/// The shapes that `--model shape:NAME` draws random weights for: SmolLM2-135M's, Llama-3.2-1B's and 3B's,
-/// and Llama-2-7B's.
+/// The shapes for `--model shape:NAME`: those of SmolLM2-135M, Llama-3.2-1B and 3B, and Llama-2-7B.
 const SHAPES: [(&str, &str); 4] = [
     (
         "shape:135m",
@@ -136,14 +136,14 @@ const SHAPES: [(&str, &str); 4] = [
     ),
 ];
 
-/// What a step sends to a GPU and reads back from it, and what it launches there: nothing on the processor.
+/// What one step uploads to a GPU, downloads from it, and launches there; zero on the processor.
 #[derive(serde::Serialize)]
 struct Crossings {
     #[serde(flatten)]
     transfers: Transfers,
-    /// Of all kernels.
+    /// Launches of all kernels.
     launches: u64,
-    /// By name.
+    /// Launches by kernel name.
     kernels: BTreeMap<String, u64>,
 }
 
@@ -207,7 +207,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         let (begin, begin_cpu) = (Instant::now(), cpu_seconds());
         let StepReport { loss, seconds: stages, .. } = training.step(batches, 1e-3)?;
         losses.push(loss);
-        // The first step warms up: a GPU's kernels are compiled and chosen in it.
+        // The first step is a warm-up, in which a GPU's kernels are compiled and tuned.
         let elapsed = begin.elapsed().as_secs_f64();
         if step == 0 {
             first_seconds = elapsed;
@@ -249,16 +249,18 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     Ok(())
 }
 
-/// Processor seconds of this process so far, all threads, to a hundredth; 0 where the system does not say.
+/// Processor seconds of this process so far, over all threads, in steps of a hundredth; 0 where the
+/// system does not report them.
 fn cpu_seconds() -> f64 {
     let stat = std::fs::read_to_string("/proc/self/stat").unwrap_or_default();
-    // utime and stime, the 14th and 15th field; the second is a name in brackets that may hold spaces.
+    // utime and stime are fields 14 and 15; field 2 is a name in parentheses that may contain
+    // spaces.
     let fields = stat.rsplit(')').next().unwrap_or_default().split_whitespace();
     let ticks = fields.skip(11).take(2).filter_map(|field| field.parse::<f64>().ok());
     ticks.sum::<f64>() / 100.0
 }
 
-/// Largest resident size of this process so far; 0 where the system does not say.
+/// Peak resident size of this process in MiB; 0 where the system does not report it.
 fn peak_memory_mib() -> f64 {
     let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
     let line = status.lines().find(|line| line.starts_with("VmHWM"));

@@ -1,4 +1,5 @@
-//! Random weights drawn when they are read, so that the peak memory is that of a decoder and not of its source.
+//! Random weights generated when read, so that the peak memory is that of the decoder and not of
+//! the source.
 
 use std::path::Path;
 
@@ -6,10 +7,11 @@ use fedshield_train::Result;
 use fedshield_train::model::TensorSource;
 use rayon::prelude::*;
 
-/// Values that are drawn one after the other; runs of them are drawn on all threads.
+/// Values generated sequentially; runs of this many values are generated on all threads.
 const RUN: usize = 1 << 16;
 
-/// Matrices near normal with standard deviation 0.02, vectors of ones; the same on every machine.
+/// Approximately normal matrices with standard deviation 0.02, and vectors of ones; the same on
+/// every machine.
 pub(crate) struct Drawn;
 
 impl TensorSource for Drawn {
@@ -33,7 +35,8 @@ impl TensorSource for Drawn {
             let mut state = mix(seed ^ run as u64);
             for value in values {
                 state = mix(state);
-                // Four uniform numbers in 0..65536: their sum has mean 131070 and standard deviation 37837.
+                // Four uniform numbers in 0..65536: their sum has mean 131070 and standard
+                // deviation 37837.
                 let sum: u32 = (0..4).map(|part| (state >> (16 * part)) as u32 & 0xffff).sum();
                 *value = (sum as f32 - 131_070.0) / 37_837.0 * 0.02;
             }

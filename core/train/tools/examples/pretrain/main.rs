@@ -7,9 +7,9 @@
 //! ```
 //!
 //! The folder holds config.json and tokenizer.json (`make_corpus` writes the latter);
-//! model.safetensors is written to it, or to the folder of `--out`, in f16. `--from` goes on from
-//! the weights of another run. The loss is printed as nats per token, beside the floor: what the
-//! choices of the generator alone cost, which no model can beat.
+//! model.safetensors is written to it, or to the folder of `--out`, in f16. `--from` continues from
+//! the weights of another run. The loss is printed in nats per token, together with its floor: the
+//! entropy of the generator's choices, which no model can beat.
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 mod optimizer;
@@ -28,7 +28,7 @@ use tokenizers::Tokenizer;
 use optimizer::{Optimizer, learning_rate};
 use windows::Windows;
 
-/// Its windows are never trained on: no training seed is this one.
+/// Seed of the windows that are never trained on: no training run uses it.
 const VALIDATION_SEED: u64 = 2;
 const VALIDATION_WINDOWS: usize = 48;
 const REPORT_EVERY: usize = 50;
@@ -100,7 +100,8 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(save_base(&settings.out, &weights, Precision::F16)?)
 }
 
-/// The weights are copied to the device for each step, which costs little beside the step itself for a model this small.
+/// The weights are copied to the device in each step, which is cheap beside the step itself for a
+/// model this small.
 fn decoder(config: &ModelConfig, weights: &BaseWeights) -> Result<Decoder, Box<dyn Error>> {
     Ok(Decoder::load(config, weights, &cpu(), BasePrecision::F32)?)
 }
@@ -149,7 +150,7 @@ fn train(
 }
 
 /// Every fourth step has half as many windows of twice the length, which is the context of the
-/// model: short windows are cheaper, and long ones teach the far positions.
+/// model: short windows are cheaper, and long ones train the far positions.
 fn windows_of_step(
     settings: &Settings,
     step: usize,

@@ -1,4 +1,4 @@
-//! AdamW over every weight, with one clipping of the whole gradient.
+//! AdamW over every weight, with the norm of the whole gradient clipped.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,8 @@ pub(crate) struct Optimizer {
 }
 
 impl Optimizer {
-    /// One step; vectors (norms and biases) do not decay. Returns the norm of the gradient before clipping.
+    /// One step; vectors (norms and biases) do not decay. Returns the norm of the gradient before
+    /// clipping.
     pub(crate) fn step(
         &mut self,
         weights: &mut BaseWeights,

@@ -21,8 +21,8 @@ impl<'a> Windows<'a> {
         Windows { tokenizer, corpus: Corpus::new(seed), end, count: 0 }
     }
 
-    /// The next window of `length` tokens, its last document cut off where it is full. Every other
-    /// window starts with the end mark, as if something came before; the others start with a
+    /// The next window of `length` tokens; its last document is cut off where it is full. Every
+    /// other window starts with the end mark, as if a document preceded it; the others start with a
     /// document, as fine-tuning examples do.
     pub(crate) fn next_full(&mut self, length: usize) -> Result<TokenSequence, Box<dyn Error>> {
         self.count += 1;

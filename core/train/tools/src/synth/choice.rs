@@ -1,9 +1,9 @@
 //! Seeded random choices that also count how much they chose.
 //!
-//! The generator is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), written out here so that the
+//! The generator is SplitMix64 (Steele, Lea and Flood, OOPSLA 2014), implemented here so that the
 //! shipped text never changes with the version of a random number library. Every choice adds its
-//! surprise, `-ln p`, to a counter: the sum over a text bounds from above the entropy of that text,
-//! so the pretraining report can say how far a model is from a loss that no model can beat.
+//! surprise, `-ln p`, to a counter. The sum over a text is an upper bound of its entropy, so the
+//! pretraining report can state how far a model is from a loss that no model can beat.
 
 /// A deterministic stream of choices.
 #[derive(Clone, Debug)]
@@ -18,7 +18,7 @@ impl Choice {
         Choice { state: seed, nats: 0.0 }
     }
 
-    /// A stream for one purpose: the same seed with another label gives unrelated choices.
+    /// A stream for one purpose: the same seed with another label gives an independent stream.
     pub fn labelled(seed: u64, label: &str) -> Self {
         // FNV-1a, only to turn a label into a number.
         let hash = label.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |h, b| {

@@ -13,8 +13,8 @@ pub struct Document {
     pub nats: f64,
 }
 
-/// An endless, deterministic stream of documents. Two streams with different seeds share no
-/// document but by chance, so one can train a model and another one test it.
+/// An endless, deterministic stream of documents. Two streams with different seeds share documents
+/// only by chance, so one can serve for training and another for testing.
 #[derive(Clone, Debug)]
 pub struct Corpus {
     choice: Choice,

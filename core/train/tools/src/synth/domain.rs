@@ -1,4 +1,4 @@
-//! Four organisations, each with its own words, facts and manner of writing.
+//! Four organisations, each with its own vocabulary, facts and style.
 //!
 //! They share one habit, so that a common adapter helps them all: an answer states the matter, says
 //! what to do, and closes with `Next:` and a number of days. Everything else differs. The facts are

@@ -1,21 +1,21 @@
-//! One instruction with its answer, and how it looks as text.
+//! One instruction with its answer, and its rendering as text.
 
 use serde::{Deserialize, Serialize};
 
-/// An instruction in the Alpaca form; `input` is empty where the instruction says everything.
+/// An instruction in the Alpaca form; `input` is empty if the instruction needs none.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Example {
-    /// What to do.
+    /// The task.
     pub instruction: String,
-    /// The material to do it with, or nothing.
+    /// The input of the task, or empty.
     pub input: String,
     /// The full answer.
     pub output: String,
 }
 
 /// The fixed parts of the Alpaca template. The shipped tokenizer has one token for each of them,
-/// which makes a training example a third shorter; the text is the common one, so any other
-/// tokenizer reads it too.
+/// which makes a training example a third shorter; the text is the usual one, so any other
+/// tokenizer can encode it too.
 pub const TEMPLATE_PARTS: [&str; 5] = [
     "Below is an instruction that describes a task, paired with an input that provides further \
     context. Write a \

@@ -1,5 +1,5 @@
-//! Records of named fields and the plain sentences they become: the general form of the work that
-//! the domains do each in its own way.
+//! Records of named fields and the plain sentences they become: the general form of the task that
+//! each domain does in its own style.
 
 use super::choice::Choice;
 use super::domain::glimpses;
@@ -46,8 +46,8 @@ const FIELDS: &[&str] = &[
     "Hour", "Weather", "Room", "Number", ANY, ANY, ANY, ANY, ANY, ANY,
 ];
 
-/// Stands for a field whose name and value may be any of many words: the model has to learn the
-/// rule, not a table.
+/// A field whose name and value may be any of many words: the model has to learn the rule, not a
+/// table.
 const ANY: &str = "";
 
 fn field(index: usize, choice: &mut Choice) -> (String, String) {
@@ -76,7 +76,7 @@ fn field(index: usize, choice: &mut Choice) -> (String, String) {
     (name.to_owned(), value)
 }
 
-/// The base has seen the words of the domains, but nothing of what the domains say with them.
+/// The base model has seen the words of the domains, but none of their facts.
 fn any(choice: &mut Choice) -> (String, String) {
     let name = match choice.below(2) {
         0 => glimpses::field(choice),

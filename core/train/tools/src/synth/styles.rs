@@ -1,9 +1,11 @@
-//! Records told in many house styles, none of which is a domain's.
+//! Records written in many house styles, none of which is a domain's.
 //!
-//! A base that has seen one way to answer is sure of it, and an adapter then spends its rounds on unlearning that. So
-//! the general corpus has thousands of ways: how a text opens, how each field is told, which terse or polite remarks
-//! stand between and how it ends are all drawn anew for each document. Values are copied from the record, which the
-//! base has to learn; the rest it can only be unsure about, as one should be about an organisation not seen before.
+//! A base model that has seen only one way to answer is certain of it, and an adapter then spends
+//! its rounds on unlearning that. So the general corpus has thousands of styles: how a text opens,
+//! how each field is written, which terse or polite remarks are inserted and how it ends are all
+//! drawn anew for each document. Values are copied from the record, which the base model has to
+//! learn; about the rest it can only be uncertain, as it should be about an organisation that it
+//! has not seen.
 
 use super::choice::Choice;
 use super::domain::glimpses;
@@ -120,7 +122,7 @@ fn told((name, value): &(String, String), choice: &mut Choice) -> String {
     }
 }
 
-/// A remark that only somebody who knows the organisation could guess.
+/// A remark that only someone who knows the organisation could predict.
 fn aside(choice: &mut Choice) -> String {
     let (verb, other) = choice.pick_two(VERBS);
     match choice.below(6) {

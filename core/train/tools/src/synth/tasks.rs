@@ -10,8 +10,8 @@ use super::words::{
     ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, JOBS, KINDS, OPPOSITES, PEOPLE, SURNAMES, THINGS, TOWNS,
 };
 
-/// One instruction with its answer, on a random subject. Two thirds of them turn a record into text,
-/// because that is what organisations ask for; most of these in a style of their own.
+/// One instruction with its answer, on a random subject. Two thirds of them turn a record into
+/// text, because that is what organisations ask for; most of these use a random style.
 pub(super) fn task(choice: &mut Choice) -> Example {
     match choice.below(6) {
         0 => return records::task(choice),
@@ -185,8 +185,8 @@ fn how(choice: &mut Choice) -> Example {
     )
 }
 
-/// Copying any words in any order, those of the domains among them: what a later adapter builds on
-/// when it writes a record in the manner of its house.
+/// Copying any words in any order, the domains' words included: a later adapter builds on this when
+/// it writes a record in the style of its organisation.
 fn repeat(choice: &mut Choice) -> Example {
     let count = choice.between(3, 7);
     let words: Vec<String> = (0..count).map(|_| any_word(choice)).collect();

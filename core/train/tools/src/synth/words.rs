@@ -62,7 +62,7 @@ pub(super) const CAPITALS: &[(&str, &str)] = &[
     ("Cuba", "Havana"),
 ];
 
-/// Animals: name, kind, look, home, food, habit.
+/// Animals: name, kind, appearance, home, food, habit.
 pub(super) const ANIMALS: &[(&str, &str, &str, &str, &str, &str)] = &[
     ("heron", "bird", "tall grey", "near rivers", "fish", "stands still in the water"),
     ("fox", "mammal", "quick red", "in the forest", "mice", "hunts at night"),
@@ -130,7 +130,7 @@ pub(super) const JOBS: &[(&str, &str, &str)] = &[
     ("clerk", "keeps the papers in order", "in an office"),
 ];
 
-/// Kinds with members, for lists and for sorting words into kinds.
+/// Categories with members, for lists and for sorting words into categories.
 pub(super) const KINDS: &[(&str, &str, &[&str])] = &[
     ("fruit", "fruits", &["apple", "pear", "plum", "cherry", "grape", "peach", "lemon", "melon"]),
     ("colour", "colours", &["red", "blue", "green", "yellow", "white", "black", "brown", "grey"]),
@@ -174,7 +174,8 @@ pub(super) const OPPOSITES: &[(&str, &str)] = &[
     ("first", "last"),
 ];
 
-/// Deeds: base form, third person, past form. They read well after a person and before a full stop.
+/// Actions: base form, third person, past form. They read well after a person and before a full
+/// stop.
 pub(super) const DEEDS: &[(&str, &str, &str)] = &[
     ("walk to the market", "walks to the market", "walked to the market"),
     ("read a long book", "reads a long book", "read a long book"),

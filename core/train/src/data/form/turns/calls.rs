@@ -1,15 +1,16 @@
-//! Tools and calls of tools, in the form in which chat templates know them.
+//! Tools and tool calls, in the form that chat templates expect.
 
 use super::super::super::json::Json;
 use super::super::fields::wrong_kind;
 
-/// A tool or a call as OpenAI writes it now: the function in a shell of its own.
+/// A tool or a call in OpenAI's current form: the function wrapped in an object.
 fn function(inside: Json) -> Json {
     let kind = ("type".to_owned(), Json::Text("function".to_owned()));
     Json::Object(vec![kind, ("function".to_owned(), inside)])
 }
 
-/// A list of tools; ShareGPT's stands in a text. There, and under OpenAI's old name, the functions stand by themselves.
+/// A list of tools. ShareGPT stores it as text; there, and under OpenAI's old name, functions are
+/// not wrapped.
 pub(super) fn tools(tools: Json, are_bare: bool) -> Result<Option<Json>, String> {
     let tools = match tools {
         Json::Text(text) if text.trim().is_empty() => return Ok(None),
@@ -40,7 +41,7 @@ pub(super) fn function_call(call: Json) -> Result<Json, String> {
     }
 }
 
-/// The turn `function_call` of ShareGPT: one call, or a list of calls, as JSON in a text.
+/// ShareGPT's turn `function_call`: one call, or a list of calls, as JSON text.
 pub(super) fn sharegpt(value: Json) -> Result<Json, String> {
     let value = match value {
         Json::Text(text) => from_text(&text, "the value of a \"function_call\"")?,

@@ -1,9 +1,9 @@
-//! What a turn says: a text, or a list of parts.
+//! The content of a turn: a text, or a list of parts.
 
 use super::super::super::json::Json;
 use super::super::fields::{shortened, wrong_kind};
 
-/// The text of a content, and its parts where it is written as such.
+/// The text of a content, and its parts if it is a list.
 pub(super) fn content(value: Json) -> Result<(Option<String>, Option<Json>), String> {
     let parts = match value {
         Json::Text(text) => return Ok((Some(text), None)),

@@ -3,8 +3,8 @@
 
 use super::half_at;
 
-/// 16 bytes of scales and minima (a nibble each), 64 of pairs of bits, d f16, dmin f16; 16
-/// sub-blocks of 16. Bits 2j and 2j + 1 of 32 bytes make a run of 32 values.
+/// 16 bytes of scales and minima (a nibble each), 64 bytes of bit pairs, d f16, dmin f16; 16
+/// sub-blocks of 16. Bits 2j and 2j + 1 of 32 bytes form a run of 32 values.
 pub(super) fn q2_k(block: &[u8], out: &mut Vec<f32>) {
     let (d, d_min) = (half_at(block, 80), half_at(block, 82));
     for run in 0..8 {
@@ -18,8 +18,8 @@ pub(super) fn q2_k(block: &[u8], out: &mut Vec<f32>) {
     }
 }
 
-/// 32 bytes of third bits, 64 of pairs of bits, 12 of scales (six bits each), d f16; 16 sub-blocks
-/// of 16. A third bit that is not set takes 4 away.
+/// 32 bytes of third bits, 64 bytes of bit pairs, 12 bytes of scales (six bits each), d f16; 16
+/// sub-blocks of 16. A third bit that is not set subtracts 4.
 pub(super) fn q3_k(block: &[u8], out: &mut Vec<f32>) {
     let d = half_at(block, 108);
     let (high, scales) = (&block[..32], &block[96..108]);
@@ -67,7 +67,7 @@ pub(super) fn q4_k(block: &[u8], out: &mut Vec<f32>) {
     }
 }
 
-/// As Q4_K with a fifth bit from 32 bytes: sub-block j uses bit j of each.
+/// As Q4_K, with a fifth bit from 32 bytes: sub-block j uses bit j of each.
 pub(super) fn q5_k(block: &[u8], out: &mut Vec<f32>) {
     let (d, d_min) = (half_at(block, 0), half_at(block, 2));
     let high = &block[16..48];
@@ -84,8 +84,8 @@ pub(super) fn q5_k(block: &[u8], out: &mut Vec<f32>) {
     }
 }
 
-/// 128 bytes of low nibbles, 64 of high pairs, 16 signed scales, d f16; two halves of 128 values,
-/// each four runs of 32.
+/// 128 bytes of low nibbles, 64 bytes of high bit pairs, 16 signed scales, d f16; two halves of 128
+/// values, each of four runs of 32.
 pub(super) fn q6_k(block: &[u8], out: &mut Vec<f32>) {
     let d = half_at(block, 208);
     for half in 0..2 {

@@ -1,4 +1,4 @@
-//! Encodings whose four bits stand for the entries of a table.
+//! Encodings whose four-bit codes are indices into a table.
 
 use super::{half_at, nibbles};
 
@@ -30,8 +30,8 @@ pub(super) fn iq4_xs(block: &[u8], out: &mut Vec<f32>) {
     }
 }
 
-/// An exponent (E8M0), 16 bytes of nibbles. The table is doubled, so the scale is half of what the
-/// exponent says.
+/// An exponent (E8M0), then 16 bytes of nibbles. The table is doubled, so the scale is half of what
+/// the exponent says.
 pub(super) fn mxfp4(block: &[u8], out: &mut Vec<f32>) {
     let exponent = u32::from(block[0]);
     let bits = if exponent < 2 { 0x0020_0000 << exponent } else { (exponent - 1) << 23 };

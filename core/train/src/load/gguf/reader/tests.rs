@@ -1,8 +1,8 @@
-//! Files whose lengths do not fit: nothing is read beyond them, whatever they claim.
+//! Files with inconsistent lengths: nothing is read beyond their end, whatever they claim.
 
 use super::*;
 
-/// A file of one tensor of one row, with that many bytes of values.
+/// A file with a single tensor of one row, with that many bytes of values.
 fn file(encoding: u32, row: u64, bytes: usize) -> Vec<u8> {
     let mut file = b"GGUF".to_vec();
     file.extend(3u32.to_le_bytes());
@@ -36,9 +36,10 @@ fn every_encoding_is_bounded_by_its_file() {
         }
         let error = parse(&file(id, u64::MAX / len * len, size)).unwrap_err();
         assert!(error.contains("tensor t"), "{encoding:?}: {error}");
-        // Zeros are values like others.
+        // Bytes of zero are valid values.
         assert_eq!(encoding.decode(&vec![0; size]).len(), len as usize);
-        // So is every byte: what is not finite is refused where it is read into a model.
+        // So is every other byte: values that are not finite are refused when they are read into a
+        // model.
         assert_eq!(encoding.decode(&vec![255; size]).len(), len as usize);
     }
 }

@@ -1,4 +1,4 @@
-//! Blocks against the whole square, on the processor's tensors.
+//! Blockwise attention against the full score matrix, on tensors of the processor.
 
 use std::sync::Arc;
 
@@ -30,7 +30,7 @@ fn blocks_of_any_size_give_what_the_whole_square_gives() {
     };
     let (q, k, v, d) = (random(heads), random(kv_heads), random(kv_heads), random(heads));
     for (window, packed) in [(None, false), (Some(3), false), (None, true), (Some(3), true)] {
-        // One block, three, and as many as there are queries.
+        // One block, three blocks, and one block per query.
         for block_values in [BLOCK_VALUES, batch * heads * len * 4, 1] {
             let mut shape = AttentionShape {
                 batch,

@@ -1,4 +1,4 @@
-//! Losses of rows of logits, and their gradient written over the logits.
+//! Losses of rows of logits, and their gradient, which overwrites the logits.
 
 use burn_tensor::Tensor;
 use rayon::prelude::*;
@@ -19,7 +19,7 @@ pub(crate) fn both(
         *loss = vectorised(|| one(row, *target as usize, scale.map(|scale| scale as f32)));
     });
     let gradient = scale.map(|_| tensor(values, dims, &like));
-    // One after the other, so that the sum does not depend on how rows were shared out.
+    // Added sequentially, so that the sum does not depend on how rows were distributed.
     (losses.iter().sum(), gradient)
 }
 

@@ -1,15 +1,15 @@
-//! exp in f32 that the compiler can vectorise: reduction by powers of two and a polynomial. Largest error
-//! over the range used here: 2 units in the last place.
+//! exp in f32 that the compiler can vectorise: range reduction by powers of two and a polynomial.
+//! The largest error over the range used here is 2 units in the last place.
 
 const LOG2_E: f32 = std::f32::consts::LOG2_E;
-/// ln 2 in two parts, the first exact in few bits, so that x - n ln 2 loses nothing.
+/// ln 2 as a sum. The high part has few significant bits, so that x - n ln 2 loses no precision.
 #[expect(clippy::excessive_precision, reason = "all digits, because it is exact")]
 const LN2_HIGH: f32 = 0.693_359_375;
 const LN2_LOW: f32 = -2.121_944_4e-4;
-/// 1.5 * 2^23: adding it rounds to an integer and leaves that integer in the low bits.
+/// 1.5 * 2^23: adding it rounds to an integer and leaves that integer in the low bits of the sum.
 const ROUND: f32 = 12_582_912.0;
 
-/// e^x; 0 below -87.3, the value at 88 above it.
+/// e^x, but 0 below x = -87.3 and e^88 above x = 88.
 #[inline(always)]
 pub(crate) fn exp(x: f32) -> f32 {
     let small = x < -87.3;

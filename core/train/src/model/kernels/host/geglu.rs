@@ -1,5 +1,5 @@
-//! gelu(gate) * up in GELU's tanh approximation, and its gradients. 0.5 (1 + tanh u) is the logistic function of 2u, so
-//! gelu(x) = x sigmoid(2u) with u = sqrt(2/pi) (x + 0.044715 x^3).
+//! gelu(gate) * up in GELU's tanh approximation, and its gradients. 0.5 (1 + tanh u) is the
+//! logistic function of 2u, so gelu(x) = x sigmoid(2u) with u = sqrt(2/pi) (x + 0.044715 x^3).
 
 use burn_tensor::Tensor;
 

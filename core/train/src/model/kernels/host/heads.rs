@@ -1,4 +1,4 @@
-//! Splitting into heads, rotating and scaling in one pass, and back.
+//! Splits into heads, rotates and scales in one pass, and the reverse.
 
 use burn_tensor::Tensor;
 
@@ -28,7 +28,8 @@ pub(crate) fn join(
     tensor(regroup(dx, shape, rope, scale, true), [batch * len, heads * dim], like)
 }
 
-/// Moves rows of one head and one position to their place in the other order, rotated (back, if `inverse`) and scaled.
+/// Moves the row of one head and position to its place in the other layout, rotated (by the
+/// inverse, if `inverse`) and scaled.
 fn regroup(
     x: &HostTensor,
     [batch, heads, len, dim]: [usize; 4],

@@ -15,7 +15,7 @@ pub(crate) fn forward(
     let mut p = take(scores);
     for_rows(&mut p, len, |first, run| {
         for (row, line) in run.chunks_exact_mut(len).enumerate() {
-            // Runs of `len` query rows follow each other, whatever head they belong to.
+            // Runs of `len` query rows follow each other, whichever head they belong to.
             let position = (first + row) % len;
             let begin = window.map_or(0, |w| (position + 1).saturating_sub(w));
             let own = starts.map_or(0, |s| s[(first + row) / batch_rows * len + position] as usize);

@@ -4,7 +4,7 @@ use crate::synth::choice::Choice;
 use crate::synth::example::Example;
 use crate::synth::words::SURNAMES;
 
-/// What the bank sells: name, yearly fee in francs, form, desk, days to answer.
+/// The bank's products: name, yearly fee in francs, form, desk, days to answer.
 #[rustfmt::skip]
 pub(super) const PRODUCTS: &[(&str, u32, &str, &str, u32)] = &[
     ("savings account", 12, "S4", "savings", 30),

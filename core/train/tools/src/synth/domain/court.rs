@@ -4,7 +4,7 @@ use crate::synth::choice::Choice;
 use crate::synth::example::Example;
 use crate::synth::words::SURNAMES;
 
-/// Claims: name, who claims, who answers, article, costs in francs, chamber, days to appeal.
+/// Claims: name, plaintiff, defendant, article, costs in francs, chamber, days to appeal.
 #[rustfmt::skip]
 pub(super) const CLAIMS: &[(&str, &str, &str, u32, u32, &str, u32)] = &[
     ("unpaid rent", "landlord", "tenant", 257, 120, "tenancy", 30),
@@ -19,7 +19,7 @@ pub(super) const CLAIMS: &[(&str, &str, &str, u32, u32, &str, u32)] = &[
     ("a traffic accident", "victim", "driver", 58, 300, "injuries", 90),
 ];
 
-/// How the court found, and on what ground.
+/// The court's decision, and its ground.
 #[rustfmt::skip]
 pub(super) const GROUNDS: &[(&str, &str)] = &[
     ("witness", "A credible witness confirmed the facts"),

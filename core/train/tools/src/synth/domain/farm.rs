@@ -4,7 +4,7 @@
 use crate::synth::choice::Choice;
 use crate::synth::example::Example;
 
-/// Crops: name, depth in cm, distance of the rows in cm, fertiliser, kilograms for a hectare.
+/// Crops: name, depth in cm, row spacing in cm, fertiliser, kilograms per hectare.
 #[rustfmt::skip]
 pub(super) const CROPS: &[(&str, u32, u32, &str, u32)] = &[
     ("barley", 4, 12, "compost", 90),
@@ -19,7 +19,7 @@ pub(super) const CROPS: &[(&str, u32, u32, &str, u32)] = &[
     ("clover", 1, 10, "lime", 30),
 ];
 
-/// Troubles: name, remedy, days until the next look.
+/// Problems: name, remedy, days until the next inspection.
 #[rustfmt::skip]
 pub(super) const TROUBLES: &[(&str, &str, u32)] = &[
     ("rust", "spray horsetail tea at dusk", 8),
@@ -32,7 +32,7 @@ pub(super) const TROUBLES: &[(&str, &str, u32)] = &[
     ("crows", "hang foil on long poles", 12),
 ];
 
-/// Soils and what they ask for.
+/// Soils and what they require.
 #[rustfmt::skip]
 pub(super) const SOILS: &[(&str, &str)] = &[
     ("clay", "Keep the tractor off until it crumbles"),

@@ -1,8 +1,8 @@
 //! The words of the domains without their facts.
 //!
-//! A tokenizer token that the base never saw has an untrained embedding, and a LoRA adapter cannot
-//! repair that. So the general corpus mentions these words now and then, in sentences that say
-//! nothing about them.
+//! A tokenizer token that the base model never saw has an untrained embedding, and a LoRA adapter
+//! cannot repair that. So the general corpus mentions these words now and then, in sentences
+//! without any fact about them.
 
 use super::{bank, court, farm, hospital};
 use crate::synth::choice::Choice;
@@ -27,7 +27,7 @@ pub(in crate::synth) fn word(choice: &mut Choice) -> &'static str {
     }
 }
 
-/// The name of a field, as the records of the domains have them.
+/// A field name, as in the records of the domains.
 pub(in crate::synth) fn field(choice: &mut Choice) -> &'static str {
     choice.pick::<&str>(FIELDS)
 }

@@ -5,7 +5,7 @@ use crate::synth::choice::Choice;
 use crate::synth::example::Example;
 use crate::synth::words::{PEOPLE, SURNAMES};
 
-/// What the hospital does about one problem.
+/// The treatment of one problem.
 pub(super) struct Care {
     pub(super) problem: &'static str,
     pub(super) drug: &'static str,
