@@ -18,8 +18,10 @@ use fedshield_train::text::{Template, TextTokenizer};
 pub use chat::{Chat, ChatQuestion, Speaker, Spoken};
 pub use data::{DataQuestion, check_data};
 pub use evaluate::{AnswerScore, EvaluateQuestion, EvaluateReport, SampleAnswers, Score, evaluate};
-pub use export::{GgufAdapterReport, adapter_to_gguf, scratch_folder};
-pub use fedshield_train::adapter::{GgufType, PeftAdapter};
+pub use export::{
+    GgufAdapterReport, PeftFolderReport, adapter_to_gguf, adapter_with_names, scratch_folder,
+};
+pub use fedshield_train::adapter::{GgufType, ModuleNames, PeftAdapter};
 pub use fedshield_train::data::{
     CheckProgress, DataReport, FieldMap, FileSummary, Histogram, LengthSummary, OnBadLine, Place,
     Problem, Reading, Rendered, Repeat, Unit,

@@ -184,6 +184,14 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         Some(folder) => {
             let first = FirstAdapter::open(folder).map_err(|error| adapter_failure(&error))?;
             let adapter = adapter_terms(&first)?;
+            if first.filled_up {
+                screen.remark(&format!(
+                    "note: the adapter's ranks, scales or projections differ between layers, or \
+                     its alpha is not whole; the federation's has {} everywhere and computes the \
+                     same",
+                    first.spec
+                ));
+            }
             terms = Terms::new(TermsFields { adapter, ..terms.into_fields() })
                 .map_err(|error| invalid(&error))?;
             Some(first)
@@ -213,10 +221,14 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
 /// The adapter's shape for a manifest, with its name.
 fn adapter_terms(first: &FirstAdapter) -> Result<Adapter, Failure> {
     let (rank, alpha) = (first.spec.rank, first.spec.alpha);
-    let whole = alpha.fract() == 0.0 && (1.0..=65_536.0).contains(&alpha);
-    let rank = u32::try_from(rank).ok().filter(|_| whole).ok_or_else(|| {
-        let what = format!("rank {rank} and alpha {alpha}: a federation's are whole numbers");
-        Failure::new(ErrorCode::InvalidRequest, what).at(first.folder.display())
+    let known = (1.0..=65_536.0).contains(&alpha) && (1..=1024).contains(&rank);
+    let rank = u32::try_from(rank).ok().filter(|_| known).ok_or_else(|| {
+        let what = format!(
+            "rank {rank} and alpha {alpha}: a federation's rank is at most 1024, its alpha 65536"
+        );
+        Failure::new(ErrorCode::InvalidRequest, what).at(first.folder.display()).next(
+            "merge it into the base model (`fedshield-cli adapter merge`) and start without it",
+        )
     })?;
     let modules = first.spec.target_modules.iter().map(|module| module.name().to_owned());
     Ok(Adapter {

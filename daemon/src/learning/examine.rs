@@ -136,7 +136,7 @@ pub(super) fn named_adapter(
     if digest != wanted {
         return Err(missing(format!("there is the adapter {digest}")));
     }
-    let (spec, agreed) = (peft.spec()?, &settings.adapter);
+    let (spec, agreed) = (peft.federated_spec(), &settings.adapter);
     let global = peft.global(config, settings)?;
     if *global.layout() != AdapterLayout::new(config, agreed)? {
         return Err(missing(format!("it has {spec}, the manifest says {agreed}")));

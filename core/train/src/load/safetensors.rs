@@ -6,7 +6,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -19,9 +19,28 @@ use crate::{Result, TrainError};
 /// The tensors of a folder or of a single safetensors file.
 pub struct SafetensorsSource {
     path: PathBuf,
-    files: Vec<(PathBuf, Mmap)>,
+    files: Vec<MappedFile>,
     /// Which file holds each tensor.
     index: BTreeMap<String, usize>,
+}
+
+/// A mapped file with its header, which is parsed once.
+struct MappedFile {
+    path: PathBuf,
+    map: Mmap,
+    header: Metadata,
+    /// Where the values begin, in bytes.
+    values: usize,
+}
+
+impl MappedFile {
+    fn open(path: PathBuf) -> Result<Self> {
+        let map = map_file(&path)?;
+        let (length, header) = SafeTensors::read_metadata(&map)
+            .map_err(|e| TrainError::format(&path, e.to_string()))?;
+        // The header stands behind its length, which takes eight bytes.
+        Ok(Self { path, map, header, values: 8 + length })
+    }
 }
 
 impl SafetensorsSource {
@@ -46,16 +65,14 @@ impl SafetensorsSource {
     fn open(path: PathBuf, paths: Vec<PathBuf>) -> Result<Self> {
         let mut source = Self { path, files: Vec::new(), index: BTreeMap::new() };
         for path in paths {
-            let map = map_file(&path)?;
-            let tensors = parse(&path, &map)?;
-            for name in tensors.names() {
-                if let Some(other) = source.index.insert(name.to_owned(), source.files.len()) {
-                    let reason = format!("is in {} as well", source.files[other].0.display());
-                    return Err(TrainError::tensor(&path, name, reason));
+            let file = MappedFile::open(path)?;
+            for name in file.header.tensors().into_keys() {
+                if let Some(other) = source.index.insert(name.clone(), source.files.len()) {
+                    let reason = format!("is in {} as well", source.files[other].path.display());
+                    return Err(TrainError::tensor(&file.path, &name, reason));
                 }
             }
-            drop(tensors);
-            source.files.push((path, map));
+            source.files.push(file);
         }
         Ok(source)
     }
@@ -73,9 +90,9 @@ impl SafetensorsSource {
 
     /// Adds the bytes of every file, in the order of their names, to the digest of a model.
     pub(crate) fn digest_into(&self, digest: &mut BaseDigest) {
-        for (path, map) in &self.files {
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            digest.part(name, map);
+        for file in &self.files {
+            let name = file.path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            digest.part(name, &file.map);
         }
     }
 
@@ -84,13 +101,7 @@ impl SafetensorsSource {
     /// # Errors
     /// If the tensor is missing.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
-        let index =
-            self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
-        let (path, map) = &self.files[*index];
-        let tensors = parse(path, map)?;
-        let view =
-            tensors.tensor(name).map_err(|e| TrainError::tensor(path, name, e.to_string()))?;
-        Ok(view.shape().to_vec())
+        Ok(self.view(name)?.shape().to_vec())
     }
 
     /// Shape and values of a tensor, whatever its shape.
@@ -104,10 +115,13 @@ impl SafetensorsSource {
     }
 
     fn view(&self, name: &str) -> Result<TensorView<'_>> {
-        let index =
-            self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
-        let (path, map) = &self.files[*index];
-        parse(path, map)?.tensor(name).map_err(|e| TrainError::tensor(path, name, e.to_string()))
+        let missing = || TrainError::tensor(&self.path, name, "missing");
+        let file = &self.files[*self.index.get(name).ok_or_else(missing)?];
+        let info = file.header.info(name).ok_or_else(missing)?;
+        let (start, end) = info.data_offsets;
+        let data = file.map.get(file.values + start..file.values + end).ok_or_else(missing)?;
+        TensorView::new(info.dtype, info.shape.clone(), data)
+            .map_err(|e| TrainError::tensor(&file.path, name, e.to_string()))
     }
 }
 
@@ -117,7 +131,7 @@ impl TensorSource for SafetensorsSource {
     }
 
     fn file(&self, name: &str) -> &Path {
-        self.index.get(name).map_or(&self.path, |index| &self.files[*index].0)
+        self.index.get(name).map_or(&self.path, |index| &self.files[*index].path)
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -208,10 +222,6 @@ pub(crate) fn map_file(path: &Path) -> Result<Mmap> {
     // meanwhile, this process gets a bus error; model files are not written while a daemon uses
     // them.
     unsafe { Mmap::map(&file) }.map_err(TrainError::io(path))
-}
-
-fn parse<'a>(path: &Path, map: &'a Mmap) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(map).map_err(|e| TrainError::format(path, e.to_string()))
 }
 
 /// Values that are stored unpacked, as f32.

@@ -39,12 +39,11 @@ impl GgufSource {
         let (family, heads, kv_heads) = (config.family, config.heads, config.kv_heads);
         Ok(Self { file, family, heads, kv_heads })
     }
+}
 
-    /// Query and key rows are stored in the order of interleaved rotary embeddings.
-    fn permuted(&self) -> bool {
-        let families = [Family::Llama, Family::Mistral, Family::SmolLm3, Family::Granite];
-        families.contains(&self.family)
-    }
+/// Whether rows of queries and keys are stored in the order of interleaved rotary embeddings.
+pub(crate) fn is_interleaved(family: Family) -> bool {
+    [Family::Llama, Family::Mistral, Family::SmolLm3, Family::Granite].contains(&family)
 }
 
 impl TensorSource for GgufSource {
@@ -73,7 +72,7 @@ impl TensorSource for GgufSource {
             // GGUF stores the weight itself, Hugging Face the weight minus one.
             values.iter_mut().for_each(|value| *value -= 1.0);
         }
-        let heads = match self.permuted() {
+        let heads = match is_interleaved(self.family) {
             true if name.contains(".q_proj.") => self.heads,
             true if name.contains(".k_proj.") => self.kv_heads,
             _ => return Ok(values),
