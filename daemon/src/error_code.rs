@@ -191,7 +191,8 @@ impl ErrorCode {
                 "check model.path: a Hugging Face folder or a .gguf file that the daemon's user can read"
             }
             Self::DataUnreadable => {
-                "mend the file or line that is named; `fedshield-cli data check` reads the data again"
+                "fix the file or line that is named; `fedshield-cli data check` reads the data \
+                 again"
             }
             Self::AddressInUse => {
                 "stop the other process, or set another address; a home folder has one daemon at a time"

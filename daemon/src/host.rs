@@ -237,7 +237,7 @@ impl Host {
                 self.look();
                 Ok(())
             }
-            Woken::Room if self.room.is_stalled() => self.go_on().await,
+            Woken::Room if self.room.is_stalled() => self.resume_pending().await,
             Woken::Room => {
                 for id in self.room.look() {
                     self.jobs.start_again(id);

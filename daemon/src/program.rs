@@ -8,7 +8,7 @@ use clap::Parser;
 use crate::config::Overrides;
 use crate::home::Home;
 use crate::node::run_process;
-use crate::service::last_words;
+use crate::service::write_last_line;
 
 /// One organisation's FedShield node.
 #[derive(Debug, Parser)]
@@ -38,7 +38,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let (chain, next) = (crate::error_chain(&error), error.hint());
-            last_words(&format!("fedshieldd: {chain}\n  next: {next}"));
+            write_last_line(&format!("fedshieldd: {chain}\n  next: {next}"));
             ExitCode::from(error.code().exit_code())
         }
     }

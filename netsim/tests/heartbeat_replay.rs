@@ -1,4 +1,5 @@
-//! Old heartbeats are replayed by somebody else: the newest one of each member counts, by whichever path.
+//! Old heartbeats are replayed by another member: only the newest one of each member counts,
+//! whichever way it arrives.
 
 use fedshield_netsim::l0::{Fault, Federation, Options, Outcome, Plan, run_seed};
 use fedshield_protocol::ids::MemberIndex;

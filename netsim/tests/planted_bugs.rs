@@ -14,7 +14,7 @@ fn find(members: u16, bug: Bug, plan: Option<&Plan>, seeds: u64) -> Option<Failu
     })
 }
 
-/// Two sides that cannot hear each other, and twins that talk to both.
+/// Two partitions, and equivocating members that talk to both.
 fn split_by_twins(members: u16, twins: &[u16], side: &[u16]) -> Plan {
     let mut plan = Plan::fault_free(members);
     plan.faulty = twins.iter().map(|m| (MemberIndex(*m), Fault::Twins)).collect();
@@ -30,7 +30,7 @@ fn a_majority_quorum_forks() {
     let plan = split_by_twins(7, &[0, 1], &[5, 6]);
     let failure = find(7, Bug::MajorityQuorum, Some(&plan), 10).expect("not found");
     assert!(["agreement", "certificate"].contains(&failure.checker), "{failure}");
-    // With the true quorum the same plan does no harm.
+    // With the correct quorum the same plan causes no violation.
     let options = Options { plan: Some(plan), ..Options::default() };
     run_seed(&Federation::new(7), 0, &options).unwrap();
 }
@@ -86,7 +86,7 @@ fn validity_by_holding_stalls() {
         .find_map(|plan| find(7, Bug::ValidByHolding, Some(&plan), 3))
         .expect("not found");
     assert_eq!(failure.checker, "liveness", "{failure}");
-    // Without the bug the same plans do no harm.
+    // Without the bug the same plans cause no violation.
     for plan in plans {
         let options = Options { plan: Some(plan), ..Options::default() };
         run_seed(&Federation::new(7), 0, &options).unwrap();
@@ -97,6 +97,6 @@ fn validity_by_holding_stalls() {
 fn a_member_that_lost_its_disk_and_does_not_ask_contradicts_itself() {
     let failure = find(4, Bug::TrustsItsDisk, None, 400).expect("not found");
     assert_eq!(failure.checker, "blame", "{failure}");
-    // The same run goes well when it asks.
+    // The same run has no violation when the member asks.
     run_seed(&Federation::new(4), failure.seed, &Options::default()).unwrap();
 }

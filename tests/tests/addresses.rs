@@ -1,4 +1,4 @@
-//! Addresses that are not there yet, and members that have moved.
+//! Listen addresses that do not exist yet, and members that have moved.
 
 use std::net::TcpListener;
 

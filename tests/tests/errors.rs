@@ -1,4 +1,4 @@
-//! What goes wrong at a user's desk: each gives a clear error and its own exit code.
+//! Common user errors: each gives a clear message and its own exit code.
 
 use std::path::Path;
 use std::time::Duration;

@@ -1,5 +1,5 @@
-//! What is on the disks of all members after a round opens nothing of it: whoever has recorded all traffic and takes every
-//! home, with its identity, when a round is over.
+//! What is on the disks of all members after a round decrypts nothing of it, even for an attacker
+//! that has recorded all traffic and gets every home with its identity when the round is over.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -132,7 +132,7 @@ fn readable(store: &SecretStore) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// How many of the sealed shares that were recorded open with anything that lies in the members' homes.
+/// How many of the recorded sealed shares open with anything in the members' homes.
 fn opened(parties: &[Party], recorded: &[Traffic]) -> usize {
     let mut opened = 0;
     for (receiver, party) in (0..).zip(parties) {
@@ -176,7 +176,7 @@ fn secrets_of(parties: &[Party], round: Round) -> Vec<Vec<u8>> {
     secrets
 }
 
-/// No file of a home holds a secret of the round in clear, and what opens is of later rounds, or the member's own memory.
+/// No file of a home holds a secret of the round in the clear, and what opens is of later rounds, or the member's own memory.
 fn nothing_is_left(parties: &[Party], round: Round, secrets: &[Vec<u8>]) {
     for party in parties {
         let (_copy, store) = stolen(party);
@@ -227,10 +227,11 @@ fn the_leftovers_of_all_homes_open_no_round_that_is_over() {
     assert_eq!(opened(&parties, &recorded), 0);
 }
 
-/// Two of four have no key when the sealed shares are sealed: one has none yet, the other's is none. They get a sealed share later, to the key
-/// that they name then, and keep it across a restart.
+/// Two of four have no usable key when the shares are sealed: one has none yet, the other's is
+/// invalid. They get a sealed share later, to the key that they announce then, and keep it across
+/// a restart.
 #[test]
-fn who_has_no_sealed_share_gets_one_later() {
+fn a_member_without_a_sealed_share_gets_one_later() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), MEMBERS);
     let start = RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]) };

@@ -20,7 +20,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const MEMBERS: usize = 4;
 const COMMITTEE: u16 = 3;
 
-/// What a member is in a round, besides a contributor, which everyone is.
+/// The role of a member in a round, besides that of a contributor, which every member has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     /// Contributes and nothing else.
@@ -32,7 +32,8 @@ enum Role {
 }
 use Role::{Committee, Contributor, Proposer};
 
-/// Where a member dies and as what. `commit` is the time in which it trains and encrypts.
+/// The phase and the role in which a member is killed. `commit` is the time in which it trains and
+/// encrypts.
 type Case = (&'static str, Role);
 
 /// Every phase, and every role in at least three of them.
@@ -81,7 +82,7 @@ fn kill_in_turn(cases: &[Case]) {
     let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
     let terms = Terms { members: MEMBERS, rounds: 1000, phase_ms: 4000 };
     let mut federation = Federation::found(&program, &terms);
-    // In the second round or later, so that there is an adapter to fall behind of.
+    // In the second round or later, so that there is an adapter to catch up with.
     federation.daemons[0].wait_for_step(|step| step.word == "ended", LIMIT);
     let mut open: BTreeSet<Case> = cases.iter().copied().collect();
     let tries = cases.len() * 6;
@@ -125,7 +126,7 @@ fn kill_one(federation: &mut Federation, (phase, role): Case) -> Option<Killed> 
     Some(Killed { victim, round: last.round, phase: last.word })
 }
 
-/// The round that is under way and who has the role in it.
+/// The round in progress, and the member that has the role in it.
 fn draw(federation: &Federation, role: Role) -> (u64, usize) {
     let ledger = federation.daemons.iter().map(|daemon| daemon.ledger()).max_by_key(Vec::len);
     let ledger = ledger.expect("there are daemons");
@@ -162,7 +163,7 @@ impl Killed {
         let rounds = federation.daemons[witness].rounds();
         let again = rounds.iter().find(|report| takes_part(report, round, &name));
         let again = again.expect("it was there a moment ago").round;
-        // It has what it slept through: its ledger is the others'.
+        // It has the records that it missed: its ledger equals the others'.
         federation.wait_until("the killed member has the record", |daemons| {
             daemons[victim].ledger().len() as u64 > again.0
         });

@@ -65,7 +65,7 @@ fn packages() -> BTreeMap<String, BTreeSet<String>> {
 /// Features of the encryption that only tests and measurements may have: what malicious contributors do, presets that protect
 /// nothing, and the inside for measurements. A dependency of another kind would bring them into what people run.
 #[test]
-fn what_people_run_has_no_features_for_tests() {
+fn what_is_installed_has_no_features_for_tests() {
     let for_tests = ["insecure-presets", "malicious-testing", "benches"];
     for package in list(&metadata(), "packages") {
         let name = &package["name"];

@@ -1,5 +1,6 @@
-//! A member that loses its disk, or gets an old one back, in the middle of a round: it finds out from the others, sits the
-//! round out and takes part again. What it said before is never held against it.
+//! A member that loses its disk, or gets an old one back, in the middle of a round: it learns it
+//! from the others, sits the round out and takes part again. What it signed before never accuses
+//! it.
 //!
 //! Four members are f = 1 and a quorum of three. Another member is stopped while the disk is lost, so that the round cannot
 //! end before the victim is back: two still answer it, and two decide nothing.

@@ -1,5 +1,6 @@
-//! Damage in what a node keeps of finished rounds: it is named, put aside, and what is missing comes from the others by
-//! itself. And whoever only looks changes nothing. `daemon/src/store/ledger/tests.rs` has many more places.
+//! Damage in the files of finished rounds: it is named and put aside, and missing records come
+//! from the others by themselves. Commands that only read change nothing.
+//! `daemon/src/store/ledger/tests.rs` has many more places.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -1,5 +1,5 @@
-//! Homes that the version before messages 3 has left go on: one of a finished federation, and the four of a federation that was
-//! killed in the middle of a vote (`daemon/tests/homes`).
+//! Homes of the version before message format 3 continue: one of a finished federation, and the
+//! four of a federation that was killed in the middle of a vote (`daemon/tests/homes`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -116,7 +116,7 @@ fn members_that_were_killed_in_the_middle_of_a_vote_end_their_round_with_the_pre
     for daemon in &daemons {
         let status = daemon.status().expect("it answers");
         assert_eq!(status.misbehaviour, Vec::<String>::new());
-        // What they were locked on is what the round has ended with.
+        // The round has ended with the value that they were locked on.
         let rounds = daemon.rounds();
         let ended = rounds.iter().find(|it| it.round == KILLED_IN).expect("the round has ended");
         assert_eq!(ended.outcome, RoundOutcome::Applied);

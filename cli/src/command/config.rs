@@ -130,7 +130,7 @@ const fn consequence(mended: Mended) -> &'static str {
     match mended {
         Mended::ByRestart => "the daemon does not start",
         Mended::WhileItWaits => {
-            "the daemon starts, waits, and goes on by itself when this is mended"
+            "the daemon starts, waits, and continues by itself when this is fixed"
         }
         Mended::Meanwhile => "the daemon takes part all the same, and tries again by itself",
     }

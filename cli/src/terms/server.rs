@@ -53,7 +53,7 @@ pub(super) fn optimizer(flags: &TermsFlags) -> Result<ServerOptimizer, Failure> 
     let momentum = flags.server_momentum.unwrap_or(0.9);
     if !(0.0..1.0).contains(&momentum) {
         return refuse(
-            &format!("{momentum} is no momentum"),
+            &format!("{momentum} is out of range"),
             "--server-momentum",
             "give a number from 0 to below 1",
         );

@@ -269,7 +269,7 @@ pub enum JobOutput {
     },
     /// A sealed share, or `None` if nothing can be sealed to the key.
     ResealedShare(Option<Vec<u8>>),
-    /// The opening of a share commitment, in clear.
+    /// The opening of a share commitment, in the clear.
     ShareOpening(Vec<u8>),
     /// The aggregate; it can be served.
     Aggregated(ObjectRef),

@@ -86,7 +86,7 @@ impl Bench {
         self.handle(Event::Message { from: MemberIndex(from), bytes });
     }
 
-    /// Every fetch is noted; shares and ciphertexts are found valid at once.
+    /// Records every fetch; shares and ciphertexts are found valid at once.
     fn handle(&mut self, event: Event) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {

@@ -1,4 +1,5 @@
-//! Members that lie about what they hold and what they list, at one honest machine: member 0 of four, of which one may be faulty.
+//! False claims about held and listed updates, seen by one honest machine: member 0 of four, of
+//! which one may be faulty.
 
 mod fixture;
 
@@ -16,7 +17,8 @@ use fixture::bench::{Bench, commitment_digest};
 use fixture::misbehaviour::*;
 use fixture::{object, sign};
 
-/// f members of the committee that claim to hold an update do not make it fit to be listed: one of the f + 1 has to be honest.
+/// Claims of f committee members to hold an update are not enough to list it: f + 1 are needed, so
+/// that one is honest.
 #[test]
 fn holdings_that_only_f_members_claim_do_not_count() {
     let mut bench = Bench::new();
@@ -45,8 +47,8 @@ fn bundle(bench: &Bench, reports: &[(u16, UpdateSet)]) -> ReportBundle {
     ReportBundle::pack(&signed, bench.manifest.rules().quorum).unwrap()
 }
 
-/// A report that names its sender's own update, or one of nobody, or another's under a wrong name, puts none of them into the set: that
-/// takes q - f reports, of which one is honest.
+/// A report that lists its sender's own update, an unknown one, or another's under a wrong name
+/// puts none of them into the set: that takes q - f reports, of which one is honest.
 #[test]
 fn what_only_byzantine_members_list_is_not_in_the_set() {
     let bench = Bench::new();
@@ -90,7 +92,7 @@ fn proposal(bench: &Bench, reports: &[(u16, UpdateSet)], set: UpdateSet) -> Body
     Body::Proposal(Box::new(Proposal { view: View(1), value, polka: None, justification }))
 }
 
-/// In the vote, with the second proposer; the first is this member itself.
+/// In the certify phase, in the view of the second proposer; the first is this member itself.
 fn voting() -> (Bench, u16) {
     let mut bench = Bench::new();
     bench.begin();

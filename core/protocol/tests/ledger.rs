@@ -1,4 +1,4 @@
-//! A ledger proves itself, and any flipped byte is found and its record named.
+//! A ledger verifies by itself; any flipped byte is found, and its record is named.
 
 mod fixture;
 
@@ -60,7 +60,8 @@ fn attachments_name_evidence_and_are_those_of_before_without_any() {
         for wrong in [vec![name(3), name(1)], vec![name(1), name(1)], vec![name(4)]] {
             assert!(of(with(wrong)).is_err());
         }
-        // An empty list of its own, and anything behind the list, is another encoding of the same.
+        // An explicit empty list, or trailing bytes after the list, would be second encodings of
+        // the same record.
         assert!(of([record.attachments.clone(), vec![0]].concat()).is_err());
         assert!(of([named, vec![0]].concat()).is_err());
     }

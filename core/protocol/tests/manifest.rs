@@ -1,4 +1,5 @@
-//! Manifests: TOML for people, canonical bytes, and a table of what is refused and what the error says.
+//! Manifests: readable TOML, canonical bytes, and a table of invalid manifests with the errors
+//! that they give.
 
 mod fixture;
 
@@ -150,7 +151,8 @@ fn declared_weights_are_part_of_what_is_signed() {
     }
 }
 
-/// Members stand alone in requests to join and in what a founder keeps; earlier versions wrote them without a weight.
+/// Members are encoded on their own in join requests and in stored drafts; earlier versions wrote
+/// them without a weight.
 #[test]
 fn a_member_alone_keeps_its_weight_and_one_of_an_earlier_version_reads() {
     for weight in [1, 2, 300, u32::MAX] {
@@ -206,7 +208,7 @@ fn terms_are_valid_or_refused_by_the_name_of_a_field() {
         let mut fields = good.clone();
         change(&mut fields);
         assert_eq!(Terms::new(fields.clone()).unwrap_err().field, field);
-        // Nor are they read from a file or a request.
+        // Nor are they accepted from a file or a request.
         let text = toml::to_string(&fields).unwrap();
         let error = toml::from_str::<Terms>(&text).unwrap_err().to_string();
         assert!(error.contains(field), "{error}");

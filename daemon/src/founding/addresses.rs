@@ -176,7 +176,7 @@ mod tests {
         }
         let named: Vec<(&str, &str)> =
             names.iter().map(|(i, n)| (i.as_str(), n.as_str())).collect();
-        let interfaces = Interfaces::given(&named, "eth0", &["2001:db8::8"]);
+        let interfaces = Interfaces::from_names(&named, "eth0", &["2001:db8::8"]);
         let kind = |ip: &str| if ip.contains(':') { "ip6" } else { "ip4" };
         let quic = names.iter().map(|(ip, _)| format!("/{}/{ip}/udp/7000/quic-v1", kind(ip)));
         let tcp = names.iter().map(|(ip, _)| format!("/{}/{ip}/tcp/7000", kind(ip)));

@@ -129,7 +129,7 @@ pub enum FoundingError {
     },
     /// The invite has expired, by the owner's clock or, if the owner was not asked, by this
     /// machine's.
-    #[error("{expiry}{}", unasked(unasked_because.as_ref()))]
+    #[error("{expiry}{}", unasked_text(unasked_because.as_ref()))]
     Expired {
         /// The time of expiry and the clocks that it was compared with.
         expiry: Expiry,
@@ -213,7 +213,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn unasked(because: Option<&JoinPortError>) -> String {
+fn unasked_text(because: Option<&JoinPortError>) -> String {
     because.map_or_else(String::new, |error| format!(" ({error})"))
 }
 

@@ -280,7 +280,7 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_is_said_by_name() {
+    fn every_difference_is_named() {
         let wanted = expected(&THREE);
         let told = |list: &[(&str, u8)]| differences(&wanted, &members(list));
         assert_eq!(told(&THREE), Vec::<String>::new());

@@ -85,7 +85,7 @@ impl Interfaces {
     }
 
     #[cfg(test)]
-    pub(super) fn given(names: &[(&str, &str)], default: &str, temporary: &[&str]) -> Self {
+    pub(super) fn from_names(names: &[(&str, &str)], default: &str, temporary: &[&str]) -> Self {
         let names = names.iter().map(|(ip, name)| (ip.parse().unwrap(), (*name).to_owned()));
         let temporary = temporary.iter().map(|ip| ip.parse().unwrap()).collect();
         let (names, default) = (names.collect(), vec![default.to_owned()]);

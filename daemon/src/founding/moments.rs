@@ -122,7 +122,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_and_moments_are_words() {
+    fn time_spans_and_times_are_formatted() {
         let table = [
             (0, "0 seconds"),
             (1, "1 second"),

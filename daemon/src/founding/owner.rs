@@ -183,7 +183,7 @@ impl Owner {
         match request.ask {
             Ask::Leave { sealing_key, rejects, .. } => {
                 let how = if rejects { How::Rejected } else { How::Left };
-                self.let_go(place, &request.from, (sealing_key, how), fresh)
+                self.release(place, &request.from, (sealing_key, how), fresh)
             }
             // The draft has another founding id now: no request for the former one has any effect.
             _ if moved => {
@@ -342,6 +342,6 @@ impl Owner {
     /// The refusal that founders get when the owner's disk fails; the details are in the owner's log.
     fn own_fault(&self, error: &FoundingError) -> Refusal {
         tracing::error!(%error, path = %self.path.display(), "the draft cannot be saved");
-        Refusal::Later { reason: "its disk takes no more of the draft".into() }
+        Refusal::Later { reason: "its disk cannot store the draft".into() }
     }
 }

@@ -33,7 +33,7 @@ impl DataWatch {
                 let pipeline = Arc::clone(&pipeline);
                 // A panic in a library that parses a line must not end the checks.
                 if let Err(error) = low_priority.run(move || pipeline.look_at_data(when)).await {
-                    tracing::error!(%error, "the data files could not be looked at");
+                    tracing::error!(%error, "the data files could not be checked for changes");
                 }
             }
         });

@@ -144,8 +144,8 @@ impl Host {
 
     /// Stops serving an object and removes its bytes.
     fn drop_object(&mut self, object: &ObjectRef) {
-        self.parts.net.unserve(object);
-        self.collector.unserve(object);
+        self.parts.net.stop_serving(object);
+        self.collector.stop_serving(object);
         if let Err(reason) = self.parts.objects.remove(object) {
             tracing::warn!(object = %object.root.short(), %reason, "cannot remove an object");
         }

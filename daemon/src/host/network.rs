@@ -19,7 +19,7 @@ impl Host {
             NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
             NetEvent::ObjectReady(object) => {
                 self.fetches.end(&object);
-                if !self.fetches.waits_for_room() {
+                if !self.fetches.waits_for_space() {
                     self.room.fetched();
                 }
                 Some(Event::ObjectReady(object))

@@ -155,7 +155,7 @@ impl Room {
 pub(crate) fn no_room(reason: &str) -> Condition {
     let message = format!("{reason}; the node waits and goes on by itself when it can write again");
     Condition::new(DISK_FULL, Severity::Blocking, message)
-        .with_hint("make room on that disk, or mount it for writing if it is read-only")
+        .with_hint("free some space on that disk, or mount it for writing if it is read-only")
 }
 
 #[cfg(test)]
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn it_is_said_until_everything_that_waited_has_been_written() {
+    fn it_is_reported_until_everything_that_waited_has_been_written() {
         let (mut room, status) = room();
         let said = || status.borrow().conditions.iter().any(|it| it.name == DISK_FULL);
         assert!(room.next_look().is_none());

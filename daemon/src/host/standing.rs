@@ -162,7 +162,7 @@ impl Standing {
             conditions.push(words::recovering(&people, &machine, severity));
         }
         if !self.absent.is_empty() && conditions.is_empty() {
-            conditions.push(words::away(&people));
+            conditions.push(words::absent(&people));
         }
         if !banned.is_empty() {
             conditions.push(words::banned(&people));

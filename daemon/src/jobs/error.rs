@@ -133,8 +133,8 @@ pub enum PipelineError {
     NoHeldOut,
     /// The held-out loss is NaN or infinite.
     #[error(
-        "the held-out loss is {0}, not a finite number: base model and adapter compute nonsense here; a learning rate \
-         that is too large does that"
+        "the held-out loss is {0}, not a finite number: base model and adapter do not compute \
+         finite values here, which a learning rate that is too large can cause"
     )]
     HeldOutNotFinite(f64),
 }

@@ -21,8 +21,8 @@ pub(super) fn checks(
     let mut checks = vec![check(
         "identity",
         is_protected,
-        "sealed with a passphrase",
-        "the identity file is in clear",
+        "encrypted with a passphrase",
+        "the identity file is not encrypted",
         "make a new home with `init --passphrase-file FILE` before real use",
     )];
     if let Some(told) = told {
@@ -67,7 +67,8 @@ pub(super) fn ledger(kept: &Ledger, manifest: &SignedManifest) -> Check {
         .records()
         .map_err(|error| error.to_string())
         .and_then(|records| ledger::verify(manifest, &records).map_err(|error| error.to_string()));
-    let hint = "stop the daemon, put `ledger.fsl` aside and start it again: the others give it the records; check the disk";
+    let hint = "stop the daemon, move `ledger.fsl` away and start it again: the others send it \
+                the records; check the disk";
     match verified {
         Ok(summary) => {
             check("ledger", true, &format!("all {} records verify", summary.records), "", hint)

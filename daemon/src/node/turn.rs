@@ -100,7 +100,7 @@ impl Node {
     /// Runs until `stop`, then shuts down cleanly.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<NodeEnd, NodeError> {
         let (founding, ends) = (self.founding.clone(), stop.clone());
-        self.services.spawn(async move { founding.say_farewells(&ends).await });
+        self.services.spawn(async move { founding.send_farewells(&ends).await });
         let result = self.turn_until(&stop).await;
         if !self.left {
             notify_stopping();
@@ -211,7 +211,7 @@ impl Node {
                 }
             }
             self.show_done();
-            self.tell_problems();
+            self.report_problems();
         }
     }
 
@@ -324,7 +324,7 @@ impl Node {
 
     /// Reports what would keep this node from taking part to the owner of the draft before it is
     /// frozen: by name only, because messages name files.
-    fn tell_problems(&self) {
+    fn report_problems(&self) {
         if self.host.is_some() {
             return;
         }

@@ -34,7 +34,8 @@ pub fn waits_for(error: &NodeError) -> Option<Condition> {
         NodeError::Device(_) => Some(blocking(
             "training-device",
             error,
-            "see that its driver is loaded and works, or set `training.device` and restart the node",
+            "check that its driver is loaded and works, or set `training.device` and restart the \
+             node",
         )),
         NodeError::Model(_) => Some(base_model(error)),
         NodeError::Founding(FoundingError::ModelMismatch { .. }) => Some(blocking(
@@ -55,12 +56,15 @@ fn of_pipeline(error: &NodeError, cause: &PipelineError) -> Condition {
         PipelineError::Train(TrainError::Device { .. }) => blocking(
             "training-device",
             error,
-            "see that its driver is loaded and works, or set `training.device` and restart the node",
+            "check that its driver is loaded and works, or set `training.device` and restart the \
+             node",
         ),
         PipelineError::Train(_) => base_model(error),
-        PipelineError::FirstAdapter { .. } => {
-            blocking("first-adapter", error, "put the folder there: the node looks again by itself")
-        }
+        PipelineError::FirstAdapter { .. } => blocking(
+            "first-adapter",
+            error,
+            "put the folder there: the node checks again by itself",
+        ),
         PipelineError::Manifest { .. } => blocking(
             "terms",
             error,
@@ -70,7 +74,7 @@ fn of_pipeline(error: &NodeError, cause: &PipelineError) -> Condition {
         _ => blocking(
             "training-state",
             error,
-            "mend the file that it names: the node looks again by itself",
+            "fix the file that it names: the node checks it again by itself",
         ),
     }
 }
@@ -79,7 +83,8 @@ fn base_model(error: &NodeError) -> Condition {
     blocking(
         "base-model",
         error,
-        "mount or mend it: it is read again when its files change; or set `model.path` and restart the node",
+        "mount or repair it: it is read again when its files change; or set `model.path` and \
+         restart the node",
     )
 }
 
@@ -87,7 +92,8 @@ fn data_files(error: &NodeError) -> Condition {
     blocking(
         "data-files",
         error,
-        "mount or mend them (`fedshield-cli data check` lists all bad lines): they are read again when they change; or \
+        "mount or repair them (`fedshield-cli data check` lists all bad lines): they are read \
+         again when they change; or \
          set `data.train` and restart the node",
     )
 }

@@ -34,7 +34,7 @@ impl PartialFile {
         let path = objects.inner.partial_path(&root, round);
         let opened = objects
             .inner
-            .take_up_partial(&root, round)
+            .adopt_partial(&root, round)
             .and_then(|()| open(&path, list).map_err(|error| DiskError::at(&path, error).into()));
         match opened {
             Ok((file, present)) => {

@@ -183,7 +183,7 @@ impl AppendFile {
         }
         let bytes = self.format.encode(self.end, kind, body);
         if let Err(error) = self.file.write_all(&bytes) {
-            self.undo();
+            self.roll_back();
             return Err(DiskError::at(&self.path, error).into());
         }
         if let Err(error) = self.file.sync_data() {
@@ -248,7 +248,7 @@ impl AppendFile {
         self.file.seek(SeekFrom::Start(self.end)).map(|_| ())
     }
 
-    fn undo(&mut self) {
+    fn roll_back(&mut self) {
         // A disk that has become read-only accepts neither writes nor truncation.
         let is_whole = self.file.metadata().is_ok_and(|metadata| metadata.len() == self.end);
         let cut = || self.file.set_len(self.end).and_then(|()| self.file.sync_all());

@@ -126,7 +126,7 @@ impl Ledger {
             held_out: Mutex::new(scans.held_out.clone()),
         };
         if let Err(error) = ledger.fill(&scans) {
-            ledger.go_on_without_sled(&error, &scans);
+            ledger.use_memory_index(&error, &scans);
         }
         ledger
     }
@@ -161,7 +161,7 @@ impl Ledger {
     /// # Errors
     /// See [`Self::record`].
     pub fn verified(&self, key: &CheckpointKey) -> Result<u64, StoreError> {
-        let Some(checkpoint) = self.index.checkpoint().and_then(|bytes| key.open(&bytes)) else {
+        let Some(checkpoint) = self.index.checkpoint().and_then(|bytes| key.decode(&bytes)) else {
             return Ok(0);
         };
         let Some(last) = checkpoint.records.checked_sub(1) else { return Ok(0) };
@@ -176,7 +176,7 @@ impl Ledger {
     /// Stores that all records up to `last`, which is the newest, have been verified.
     pub fn set_verified(&self, key: &CheckpointKey, last: &CertifiedRecord) {
         let (records, head) = (last.record.round.0.saturating_add(1), record_digest(&last.record));
-        self.index.set_checkpoint(&key.seal(&Checkpoint { records, head }));
+        self.index.set_checkpoint(&key.encode(&Checkpoint { records, head }));
     }
 
     /// The record of `round`, if there is one.
@@ -261,7 +261,7 @@ impl Ledger {
         self.count.store(round.0, Ordering::Release);
         let scans = self.scan_again()?;
         if let Err(error) = self.fill(&scans) {
-            self.go_on_without_sled(&error, &scans);
+            self.use_memory_index(&error, &scans);
         }
         Ok(Some(repair))
     }
@@ -290,7 +290,7 @@ impl Ledger {
     fn note(&self, table: Table, key: &[u8], position: Position) -> Result<(), StoreError> {
         if let Err(error) = self.index.put(table, key, position) {
             let scans = self.scan_again()?;
-            self.go_on_without_sled(&error, &scans);
+            self.use_memory_index(&error, &scans);
         }
         Ok(())
     }
@@ -300,7 +300,7 @@ impl Ledger {
             Ok(positions) => Ok(positions),
             Err(error) => {
                 let scans = self.scan_again()?;
-                self.go_on_without_sled(&error, &scans);
+                self.use_memory_index(&error, &scans);
                 Ok(self.index.from(table, from).unwrap_or_default())
             }
         }
@@ -316,7 +316,7 @@ impl Ledger {
             Ok(position) => read(position),
             Err(error) => {
                 let scans = self.scan_again()?;
-                self.go_on_without_sled(&error, &scans);
+                self.use_memory_index(&error, &scans);
                 read(self.index.get(table, key).unwrap_or_default())
             }
         }
@@ -328,7 +328,7 @@ impl Ledger {
         self.index.fill(Table::Evidence, scans.evidence.clone())
     }
 
-    fn go_on_without_sled(&self, error: &IndexError, scans: &Scans) {
+    fn use_memory_index(&self, error: &IndexError, scans: &Scans) {
         tracing::warn!(%error, "the index is kept in memory until the next start");
         self.index.give_up_sled();
         // Filling an index in memory cannot fail.

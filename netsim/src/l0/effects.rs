@@ -121,7 +121,7 @@ impl World {
         let failures = self.plan.job_failures;
         let fails = self.now < self.plan.heal_ms && failures > 0 && self.random.chance(failures);
         let output = match fails {
-            true => Err("out of luck".to_owned()),
+            true => Err("injected failure".to_owned()),
             false => evidence::run_job(&self.federation, &node.disk.objects, job)
                 .unwrap_or_else(|| node.run_job(job, used_threshold, resend_spent)),
         };

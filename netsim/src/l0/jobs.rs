@@ -224,12 +224,12 @@ impl Node {
         key: &[u8],
         members: &[Option<Vec<u8>>],
     ) -> Content {
-        let valid = self.deals_well_to(receiver, members.len() as u16);
+        let valid = self.deals_valid_share_to(receiver, members.len() as u16);
         Content::Share { dealer: self.member, receiver, salt, valid, key: key.to_vec() }
     }
 
     /// Whether the sealed share for `receiver` holds its share.
-    fn deals_well_to(&self, receiver: MemberIndex, member_count: u16) -> bool {
+    fn deals_valid_share_to(&self, receiver: MemberIndex, member_count: u16) -> bool {
         match self.fault {
             Some(Fault::BadShares) => receiver.0.is_multiple_of(2),
             Some(Fault::SplitsOutcome) => {

@@ -121,8 +121,8 @@ impl World {
         for crash in world.plan.crashes.clone() {
             world.schedule(crash.at_ms, SimEvent::Crash(Box::new(crash)));
         }
-        for away in world.plan.away.clone() {
-            world.schedule(away.from_ms, SimEvent::Leave(away));
+        for absence in world.plan.absences.clone() {
+            world.schedule(absence.from_ms, SimEvent::Leave(absence));
         }
         world
     }
@@ -145,7 +145,7 @@ impl World {
                     node.pending_crash = Some(*crash);
                 }
             }
-            SimEvent::Leave(away) => self.leave(away),
+            SimEvent::Leave(absence) => self.leave(absence),
             SimEvent::Resume(node) => {
                 let paused = self.nodes.get_mut(node).filter(|n| n.pauses > 0);
                 if let Some(paused) = paused {
@@ -237,8 +237,8 @@ impl World {
     }
 
     /// A member stops or pauses, and comes back later.
-    fn leave(&mut self, away: Absence) {
-        let Absence { node: index, kind, until_ms, .. } = away;
+    fn leave(&mut self, absence: Absence) {
+        let Absence { node: index, kind, until_ms, .. } = absence;
         if self.nodes.get(index).is_none_or(|node| node.machine.is_none()) {
             return;
         }
@@ -264,7 +264,7 @@ impl World {
     /// Stops a node; the others see its connections close.
     fn take_down(&mut self, index: usize, what: &str) {
         let Some(node) = self.nodes.get_mut(index) else { return };
-        node.go_down();
+        node.shut_down();
         let member = node.member;
         self.note(index, what, &[]);
         for other in 0..self.nodes.len() {
@@ -283,7 +283,7 @@ impl World {
     pub(super) fn crash(&mut self, index: usize, crash: Crash) {
         // What is not on disk is lost first.
         let Some(node) = self.nodes.get_mut(index) else { return };
-        node.go_down();
+        node.shut_down();
         let lost = self.lose(index, crash.loss);
         self.take_down(index, &format!("crash, lost: {lost:?}"));
         // The latest restart is when the network heals or 200 ms from now, whichever is later.

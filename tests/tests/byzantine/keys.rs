@@ -1,5 +1,6 @@
-//! Contributors whose keys are not what they should be. No member can see it before the end, because a share of a wrong key looks like
-//! any other; the check on the opened sum refuses what comes out, at every member, whoever answers.
+//! Contributors with wrong keys. No member can detect them early, because a share of a wrong key
+//! looks like any other; the check of the opened sum refuses the result at every member, whichever
+//! members answer.
 
 use fedshield_he::{
     OneTimeKey, SealingPublicKey, Update, encrypt_under_any_key, seal_share, share,
@@ -22,8 +23,8 @@ fn key_of(party: &Party, coefficient: i32) -> OneTimeKey {
     OneTimeKey::from_coefficients(vec![coefficient; party.pipeline.terms().preset.ring_degree()])
 }
 
-/// What a dealer publishes that shares `key` and says that it is the key of `ciphertext`. Its secrets are those of this dealing, so that
-/// it can answer complaints.
+/// What a dealer publishes that shares `key` and claims that it is the key of `ciphertext`. Its
+/// secrets are those of this dealing, so that it can answer complaints.
 fn dealt(
     party: &Party,
     honest: &CommitmentBody,
@@ -102,7 +103,7 @@ fn opens_nowhere(substitute: impl Fn(&[Party], &mut Included, &[Vec<u8>])) {
     }
 }
 
-/// Dealt well, but not the key of the ciphertext.
+/// Correctly dealt, but not the key of the ciphertext.
 #[test]
 fn a_key_that_does_not_match_its_ciphertext_voids_the_sum() {
     opens_nowhere(mismatch);
@@ -137,8 +138,9 @@ fn a_key_within_the_bound_of_the_sum_does_no_harm() {
     assert!(matches!(&opened[0], Combined::Opened { culprits, .. } if culprits.is_empty()));
 }
 
-/// Seven members, two of them faulty, and all their faults at once: dealers 5 and 6 seal rubbish to members 0 and 1 and own up when asked, so
-/// that they stay in the set; the key of 5 does not match its ciphertext, the key of 6 is oversized; member 5 releases a wrong
+/// Seven members, two of them faulty, and all their faults at once: dealers 5 and 6 seal garbage
+/// to members 0 and 1 and answer the complaints correctly, so that they stay in the set; the key
+/// of 5 does not match its ciphertext, the key of 6 is oversized; member 5 releases a wrong
 /// partial decryption. No honest member opens anything, whichever answers it has, and nobody is blamed: what proves who was wrong is
 /// a polynomial through an accepted key, and there is none.
 #[test]

@@ -126,7 +126,7 @@ fn machine_facts(
     }
     let mut list = vec![("round", round), ("phase", phase(machine, colours))];
     if let Some(last) = machine.silent_through {
-        let text = format!("through round {last}: the journal lacks what this node has said");
+        let text = format!("through round {last}: the journal lacks what this node has signed");
         list.push(("silent", colours.odd(&text)));
     }
     if let Some(text) = waiting(machine, status) {
@@ -135,7 +135,8 @@ fn machine_facts(
     for (member, until) in excluded(machine) {
         let who = names(&[member], status);
         let text = format!(
-            "{who} before round {until}: it was heard and left a complaint about its update unanswered"
+            "{who} before round {until}: it was reachable and left a complaint about its update \
+             unanswered"
         );
         list.push(("not listed", colours.odd(&text)));
     }
@@ -225,7 +226,7 @@ const fn here(member: &MemberStatus) -> &'static str {
         Some(Leave::SitsOut) => "sits out",
         Some(Leave::CatchesUp) => "catches up",
         None if member.here => "yes",
-        None => "not heard",
+        None => "no messages",
     }
 }
 
@@ -305,7 +306,7 @@ pub fn names(members: &[MemberIndex], status: &NodeStatus) -> String {
 fn phase(machine: &Status, colours: Colours) -> String {
     let phase = colours.strong(&word(&machine.activity));
     match machine.phase {
-        Phase::Recovering => phase + ": asking the others what this node sent before it started",
+        Phase::Recovering => phase + ": asking the others what this node signed before it started",
         _ => phase,
     }
 }
@@ -428,14 +429,14 @@ mod tests {
     }
 
     #[test]
-    fn who_is_away_is_said_with_the_reason() {
+    fn an_absent_member_is_shown_with_the_reason() {
         let mut status = waits();
         for (left, text) in [
             (Some(Leave::Stopped), "stopped"),
             (Some(Leave::Paused), "paused"),
             (Some(Leave::SitsOut), "sits out"),
             (Some(Leave::CatchesUp), "catches up"),
-            (None, "not heard"),
+            (None, "no messages"),
         ] {
             let machine = status.machine.as_mut().unwrap();
             machine.members[0] = MemberStatus { left, ..MemberStatus::default() };
@@ -445,7 +446,7 @@ mod tests {
     }
 
     #[test]
-    fn recovery_and_silence_are_said_in_words() {
+    fn recovery_and_silence_are_shown_in_words() {
         let machine = Status {
             epoch: Epoch(0),
             round: Round(4),
@@ -469,7 +470,7 @@ mod tests {
             dropped: [].into(),
         };
         let colours = Colours::none();
-        let asking = "recovering: asking the others what this node sent before it started";
+        let asking = "recovering: asking the others what this node signed before it started";
         assert_eq!(phase(&machine, colours), asking);
         let mut status = NodeStatus::starting("a", IdentityKey([1; 32]));
         status.machine = Some(Status {
@@ -484,7 +485,7 @@ mod tests {
     }
 
     #[test]
-    fn progress_says_what_is_known_and_no_more() {
+    fn progress_shows_what_is_known_and_no_more() {
         let mut progress = WorkProgress {
             phase: "train".into(),
             step: 7,

@@ -122,7 +122,7 @@ impl Agreement {
     /// Whether f + 1 members have voted, so that an honest one has reached a point at which it
     /// votes.
     #[must_use]
-    pub(crate) fn is_under_way(&self) -> bool {
+    pub(crate) fn is_in_progress(&self) -> bool {
         self.highest.len() >= self.honest_threshold
     }
 

@@ -91,7 +91,7 @@ impl Driver {
         let mut messages = Vec::new();
         loop {
             let proposer = cx.election.proposer(self.agreement.view());
-            if members.is_away(proposer) || members.is_banned(proposer) {
+            if members.is_absent(proposer) || members.is_banned(proposer) {
                 self.agreement.give_up_on_proposer();
             }
             self.agreement.give_up_on_votes(usize::from(cx.config.rules().member_count));
@@ -164,7 +164,7 @@ impl Driver {
             return;
         }
         if let Some(decided) = self.decided() {
-            judge.before_keeping(cx, &decided.value);
+            judge.before_accepting(cx, &decided.value);
             // If it could not be persisted, the certificate can be fetched again from any member.
             let _ = cx.persist(Note::Decided(Box::new(decided)));
         }

@@ -36,5 +36,5 @@ pub(crate) trait Judge {
     fn justification(&self, cx: &Cx) -> Option<Justification>;
 
     /// Called before a decision is persisted.
-    fn before_keeping(&mut self, cx: &mut Cx, value: &Value);
+    fn before_accepting(&mut self, cx: &mut Cx, value: &Value);
 }

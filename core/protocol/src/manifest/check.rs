@@ -93,7 +93,7 @@ fn check_counts(manifest: &Manifest, rules: &Rules) -> Checked {
         return wrong(
             "members",
             format!("a list of {n}"),
-            "three members are the least: with two, each can subtract its own update from the sum",
+            "take at least three members: with two, each can subtract its own update from the sum",
         );
     }
     if n > MAX_MEMBERS {
@@ -176,7 +176,7 @@ fn check_pruning(pruning: &Pruning) -> Checked {
     share("pruning.memory", pruning.memory)?;
     for (field, value) in [("pruning.initial", pruning.initial), ("pruning.last", pruning.last)] {
         if value.get() >= 1.0 {
-            return wrong(field, value.get(), "take less than 1: with 1 nothing would travel");
+            return wrong(field, value.get(), "take less than 1: with 1 nothing would be sent");
         }
     }
     if pruning.end_round < pruning.start_round {

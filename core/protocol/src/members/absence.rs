@@ -72,7 +72,7 @@ impl Absences {
     }
 
     /// Whether another member is away, judged by its messages.
-    pub(super) fn is_away(&self, member: MemberIndex) -> bool {
+    pub(super) fn is_absent(&self, member: MemberIndex) -> bool {
         self.of.get(member.position()).is_some_and(|absence| {
             absence.silent_beats >= self.patience
                 || absence.goodbye.is_some() && absence.confirmed >= self.confirmation
@@ -86,7 +86,7 @@ impl Absences {
 
     /// Why another member is away, if it has announced a reason.
     pub(crate) fn reason(&self, member: MemberIndex) -> Option<Leave> {
-        let absence = self.of.get(member.position()).filter(|_| self.is_away(member))?;
+        let absence = self.of.get(member.position()).filter(|_| self.is_absent(member))?;
         absence.goodbye.map(|goodbye| goodbye.why)
     }
 

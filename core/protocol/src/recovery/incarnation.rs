@@ -28,7 +28,7 @@ pub(crate) struct Incarnation {
 
 impl Incarnation {
     /// The pair of numbers for the next heartbeat.
-    pub(crate) const fn next_beat(&mut self) -> (u64, u64) {
+    pub(crate) const fn next_heartbeat_number(&mut self) -> (u64, u64) {
         self.beats = self.beats.saturating_add(1);
         (self.number, self.beats)
     }

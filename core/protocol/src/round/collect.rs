@@ -21,7 +21,7 @@ pub(crate) use shares::Shares;
 use super::set_commitments::SetCommitments;
 use crate::context::Cx;
 use crate::ids::{CommitmentDigest, MemberIndex};
-use crate::members::{Members, RoundDebts, SealingKeys};
+use crate::members::{Members, SealingKeys, UnansweredComplaints};
 use crate::status::Refusal;
 use crate::wire::journal::Note;
 use crate::wire::{Body, UpdateSet};
@@ -96,7 +96,7 @@ impl Collect {
             first.contains_key(&member)
                 || members.is_banned(member)
                 || members.exclusions.is_excluded(cx, member)
-                || enough && members.is_away(member)
+                || enough && members.is_absent(member)
                 || self.is_too_late(cx, member)
         })
     }
@@ -215,7 +215,7 @@ impl Collect {
     ) -> bool {
         let is_bad = self.shares.state(digest) == Some(Share::Bad);
         let mut holders = self.availability.holders_of(&cx.election, digest);
-        members.is_away(contributor) && (is_bad || holders.all(|m| members.is_away(m)))
+        members.is_absent(contributor) && (is_bad || holders.all(|m| members.is_absent(m)))
     }
 
     /// A heartbeat tick: failed fetches may be tried again, so all unfinished updates are scanned,
@@ -245,7 +245,7 @@ impl Collect {
         let in_committee = cx.election.in_committee(cx.me());
         let first: Vec<CommitmentDigest> = self.commitments.first().values().copied().collect();
         for digest in first {
-            let whole = self.availability.is_whole(&digest);
+            let whole = self.availability.is_complete(&digest);
             if self.shares.state(&digest).is_none() || (in_committee && !whole) {
                 self.commitments.mark(digest);
             }
@@ -284,10 +284,10 @@ impl Collect {
     }
 
     /// How the round ends for those who contributed to it.
-    pub(crate) fn debts(&self) -> RoundDebts {
-        RoundDebts {
+    pub(crate) fn unanswered(&self) -> UnansweredComplaints {
+        UnansweredComplaints {
             contributors: self.commitments.first().keys().copied().collect(),
-            owing: self.shares.complaints.owing().collect(),
+            debtors: self.shares.complaints.debtors().collect(),
         }
     }
 }

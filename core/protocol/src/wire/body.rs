@@ -24,7 +24,7 @@ pub enum Body {
     HaveUpdates(Vec<CommitmentDigest>),
     /// transfer: the sender has no valid share of a committed update.
     Complaint(Box<Complaint>),
-    /// transfer: a contributor's answer to a complaint, in clear.
+    /// transfer: a contributor's answer to a complaint, in the clear.
     ShareOpening {
         /// The contributor's commitment.
         commitment: CommitmentDigest,

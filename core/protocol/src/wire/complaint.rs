@@ -22,6 +22,6 @@ pub enum Remedy {
     Reseal,
     /// The same, because the contributor has not answered. Sent to all, who forward it to the contributor.
     ResealInPublic,
-    /// The share in clear, because a resealed share does not open. Sent to all and forwarded as well.
+    /// The share in the clear, because a resealed share does not open. Sent to all and forwarded as well.
     Open,
 }

@@ -85,10 +85,10 @@ impl Founding {
             return Some(Ok(Reply::Left));
         }
         let (id, from) = (request.founding_id, request.from);
-        let heard = state.partings.change(|all| all.hear(id, from));
-        Some(heard.map(|_| Reply::Left).map_err(|error| {
-            tracing::error!(%error, "a farewell cannot be kept");
-            Refusal::Later { reason: "its disk does not take it".into() }
+        let recorded = state.partings.change(|all| all.record_farewell(id, from));
+        Some(recorded.map(|_| Reply::Left).map_err(|error| {
+            tracing::error!(%error, "a farewell cannot be stored");
+            Refusal::Later { reason: "its disk cannot store it".into() }
         }))
     }
 

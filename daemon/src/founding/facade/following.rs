@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::joiner::{Joiner, Next};
 use super::super::message::{self, Ask, Gone, Reply, Request};
 use super::super::{FoundingError, Invite};
-use super::notices::how_it_went;
+use super::notices::departure_text;
 use super::{Founding, State, now_s};
 use crate::control::api::{Condition, ExpectedMember, NodeState, Severity};
 use crate::durable;
@@ -141,7 +141,7 @@ impl Founding {
         };
         let (invite, problems) = due;
         if let Err(error) = self.ask(&invite, Ask::Report { problems }).await {
-            tracing::debug!(%error, "the owner was not told how this node is");
+            tracing::debug!(%error, "the owner was not told the state of this node");
         }
     }
 
@@ -195,7 +195,7 @@ impl Founding {
             joiner.joining.members().iter().map(|member| member.name.clone()).collect();
         // Only members that this node has seen in the draft, and each of them once.
         let gone = gone.iter().filter(|gone| before.contains(&gone.name)).take(before.len());
-        let gone = gone.map(how_it_went);
+        let gone = gone.map(departure_text);
         let gone: String = gone.map(|words| format!("; {words}")).collect();
         let ask = joiner.follow(draft, own)?;
         let owner = joiner.owner_name();

@@ -167,7 +167,7 @@ impl Founding {
         };
         state.partings.change(|all| {
             all.left.push(left);
-            all.heard.retain(|heard| heard.founding_id != manifest.founding_id);
+            all.received.retain(|farewell| farewell.founding_id != manifest.founding_id);
         })?;
         Ok(LeftView {
             federation: manifest.name,

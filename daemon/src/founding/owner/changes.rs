@@ -59,7 +59,7 @@ impl Owner {
     }
 
     /// Handles a member's request to leave.
-    pub(super) fn let_go(
+    pub(super) fn release(
         &mut self,
         place: usize,
         from: &IdentityKey,

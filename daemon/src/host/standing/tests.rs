@@ -83,16 +83,17 @@ fn a_full_federation_has_nothing_to_say_but_what_it_waits_for() {
 }
 
 #[test]
-fn one_member_away_is_worth_a_note_and_two_are_no_quorum() {
+fn one_absent_member_is_a_notice_and_two_are_no_quorum() {
     let (mut standing, receiver) = standing();
     standing.publish(without(machine(), &[(3, Some(Leave::Stopped))]), Time(0), NOW);
-    let text = "away: delta (stopped since 2026-11-27 22:40:00 UTC)".to_owned();
+    let text = "absent: delta (stopped since 2026-11-27 22:40:00 UTC)".to_owned();
     assert_eq!(shown(&receiver), [("members-away".to_owned(), Severity::Notice, text)]);
     assert!(receiver.borrow().can_take_part());
 
     let two = without(machine(), &[(2, None), (3, Some(Leave::Stopped))]);
     standing.publish(two, Time(9_000), NOW + 9);
-    let text = "no quorum: 2 of 3 needed; missing gamma (not heard since 2026-11-27 22:40:09 UTC), delta (stopped since 2026-11-27 22:40:00 UTC)";
+    let text = "no quorum: 2 of 3 needed; missing gamma (no messages since 2026-11-27 22:40:09 \
+                UTC), delta (stopped since 2026-11-27 22:40:00 UTC)";
     assert_eq!(shown(&receiver), [("no-quorum".to_owned(), Severity::Blocking, text.to_owned())]);
     let waiting = receiver.borrow().waiting.clone().unwrap();
     assert_eq!((waiting.text.as_str(), waiting.until_unix_s), ("no quorum: 2 of 3 needed", None));
@@ -218,7 +219,7 @@ fn a_silent_node_says_through_which_round_and_a_done_one_says_nothing() {
     let mut machine = Status { phase: Phase::Sync, silent_through: Some(Round(4)), ..machine() };
     standing.publish(machine.clone(), Time(0), NOW);
     standing.look(Time(600_000), NOW + 600);
-    let text = "sits out rounds up to 4: its journal lacks what it has said".to_owned();
+    let text = "sits out rounds up to 4: its journal lacks what it has signed".to_owned();
     assert_eq!(shown(&receiver), [("silent".to_owned(), Severity::Blocking, text)]);
     machine = without(machine, &[(1, None), (2, None), (3, None)]);
     machine.phase = Phase::Done;

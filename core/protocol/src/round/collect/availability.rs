@@ -57,7 +57,7 @@ impl Availability {
     }
 
     /// Whether this member, of the committee, has all of an update.
-    pub(crate) fn is_whole(&self, update: &CommitmentDigest) -> bool {
+    pub(crate) fn is_complete(&self, update: &CommitmentDigest) -> bool {
         self.whole.contains(update)
     }
 
@@ -110,7 +110,7 @@ impl Availability {
     ) -> bool {
         let me = cx.me();
         let Some(commitment) = commitments.get(digest) else { return false };
-        if self.is_whole(digest) || !cx.election.in_committee(me) {
+        if self.is_complete(digest) || !cx.election.in_committee(me) {
             return false;
         }
         let (contributor, body) = (commitment.contributor, Arc::clone(&commitment.body));
@@ -206,7 +206,7 @@ impl Availability {
         digest: &CommitmentDigest,
     ) {
         if let Some(known) = commitments.get(digest) {
-            cx.may_be_gone(&known.body.ciphertext);
+            cx.may_be_removed(&known.body.ciphertext);
         }
     }
 

@@ -268,6 +268,6 @@ impl Shares {
             self.asking.remove(&digest);
         }
         self.complaints.answered((digest, member));
-        self.complaints.hand_on_opening(cx, commitments, &self.openings, (digest, member));
+        self.complaints.forward_opening(cx, commitments, &self.openings, (digest, member));
     }
 }
