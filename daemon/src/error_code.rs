@@ -43,7 +43,8 @@ pub enum ErrorCode {
     AddressInUse,
     /// No space left on the disk.
     DiskFull,
-    /// A later version of the program has written the ledger, or its file has changed under the running daemon.
+    /// A later version of the program has written the ledger, or its file has changed under the
+    /// running daemon.
     StoreCorrupted,
     /// The journal is damaged in the middle.
     JournalCorrupted,

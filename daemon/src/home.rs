@@ -246,8 +246,8 @@ impl Home {
         self.0.join(name::TRAINING)
     }
 
-    /// Where a trainer command finds its request, its examples and its adapter, in the clear: erased
-    /// after each run.
+    /// Where a trainer command finds its request, its examples and its adapter, in the clear:
+    /// erased after each run.
     #[must_use]
     pub fn trainer_work(&self) -> PathBuf {
         self.training().join(name::TRAINER_WORK)

@@ -14,7 +14,8 @@ use crate::service::write_last_line;
 #[derive(Debug, Parser)]
 #[command(name = "fedshieldd", version, about)]
 struct Arguments {
-    /// The node's home folder [default: $FEDSHIELD_HOME, $STATE_DIRECTORY or ~/.local/share/fedshield]
+    /// The node's home folder [default: $FEDSHIELD_HOME, $STATE_DIRECTORY or
+    /// ~/.local/share/fedshield]
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
     /// Another value for one setting of config.toml, for instance `log.level=debug`

@@ -1,4 +1,5 @@
-//! Founding from draft to signed manifest, over an in-memory port, with everything that can go wrong on the way.
+//! Founding from draft to signed manifest, over an in-memory port, with everything that can go
+//! wrong on the way.
 
 mod founders;
 
@@ -280,7 +281,8 @@ async fn an_invite_that_has_ended_names_both_clocks() {
     let owner = owner(&network).await;
     let node = Node::new(&network, "b");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    // Made when the clock of this machine was behind by a day: here it has ended, at its owner it has not.
+    // Made when the clock of this machine was behind by a day: here it has ended, at its owner it
+    // has not.
     let invite: fedshieldd::founding::Invite = owner.invite().await.parse().unwrap();
     let early = fedshieldd::founding::Invite { expires_at_s: now - 86_400, ..invite.clone() };
     let view = node.preview(&early.to_string()).await.unwrap();
@@ -369,7 +371,8 @@ async fn a_home_of_the_version_before_goes_on_with_its_one_sealing_key() {
     }
 }
 
-/// Rewrites a file as the version wrote it that knew nothing of confirmations: another beginning, and less at its end.
+/// Rewrites a file as the version wrote it that knew nothing of confirmations: another beginning,
+/// and less at its end.
 fn of_the_version_before(file: &std::path::Path, magic: &[u8], less: usize) {
     let bytes = std::fs::read(file).unwrap();
     let body = &bytes[8..bytes.len() - less];

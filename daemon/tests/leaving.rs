@@ -130,7 +130,8 @@ async fn a_founder_that_never_comes_back_is_dropped_and_the_others_sign_anew_by_
     assert_eq!(owner.members(), ["owner", "b", "d"]);
     all_found(&owner, &[&nodes[0], &nodes[1]]).await;
 
-    // The one that was dropped comes back after all: it is told, and is free, though it knows nothing yet.
+    // The one that was dropped comes back after all: it is told, and is free, though it knows
+    // nothing yet.
     let mut gone = gone;
     gone.become_reachable();
     gone.restart();
@@ -267,7 +268,8 @@ async fn a_signature_that_is_used_after_its_founder_has_left_names_it_and_opens_
     let (mut owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
     owner.freeze().await.unwrap();
     settle(&[&nodes[0], &nodes[1]]).await;
-    // b leaves; its owner does not hear of it and completes the manifest with the signature that it has.
+    // b leaves; its owner does not hear of it and completes the manifest with the signature that it
+    // has.
     owner.become_unreachable();
     nodes[0].founding.leave().await.unwrap();
     assert_eq!(nodes[0].sealing_keys(), Vec::<String>::new(), "what is sealed to it stays sealed");

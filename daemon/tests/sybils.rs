@@ -1,5 +1,5 @@
-//! Owners that freeze a list with members of their own making: nobody signs what nobody has compared, and whoever compares
-//! finds it.
+//! Owners that freeze a list with members of their own making: nobody signs what nobody has
+//! compared, and whoever compares finds it.
 
 mod founders;
 
@@ -58,7 +58,8 @@ async fn a_key_of_the_owners_own_under_an_expected_name_and_more_members_than_ag
     assert!(told.message.contains("hospital rejected the list"), "{told:?}");
 }
 
-/// Two honest founders, and an owner that shows each of them another list: the second sees what `copy` freezes.
+/// Two honest founders, and an owner that shows each of them another list: the second sees what
+/// `copy` freezes.
 struct TwoLists {
     first: Node,
     copy: fedshieldd::founding::Founding,
@@ -114,8 +115,8 @@ async fn two_founders_are_shown_two_lists() {
 
 #[tokio::test]
 async fn whoever_expects_what_the_owner_shows_it_signs_that_list_and_no_other() {
-    // Both were given different expectations, as if by the owner. Each signs its own list; neither is ever complete,
-    // because each lacks the signature of the other under the same digest.
+    // Both were given different expectations, as if by the owner. Each signs its own list; neither
+    // is ever complete, because each lacks the signature of the other under the same digest.
     let TwoLists { first, copy, nodes, _folder } = two_lists(true).await;
     poll(&[&nodes[0], &nodes[1]]).await;
     assert_eq!(signed(&first), ["b"]);

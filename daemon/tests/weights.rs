@@ -1,4 +1,5 @@
-//! Weights in a draft: each founder declares its own, all see them, and none counts more than the terms allow.
+//! Weights in a draft: each founder declares its own, all see them, and none counts more than the
+//! terms allow.
 
 mod founders;
 

@@ -71,7 +71,8 @@ fn the_same_seed_gives_the_same_trace() {
     assert_ne!(run(12).trace, run(13).trace);
 }
 
-/// Each Byzantine member is banned by every honest one, also by those that received nothing of its misbehaviour; nobody else is.
+/// Each Byzantine member is banned by every honest one, also by those that received nothing of its
+/// misbehaviour; nobody else is.
 #[test]
 fn evidence_reaches_every_member_and_no_member_is_banned_without() {
     for (members, fault, is_proven) in [
@@ -95,8 +96,8 @@ fn evidence_reaches_every_member_and_no_member_is_banned_without() {
     }
 }
 
-/// Disks that are full for a while, for instance. A member that gave up opening or applying a sum would be stuck in that round,
-/// and with it everyone who needs its signature.
+/// Disks that are full for a while, for instance. A member that gave up opening or applying a sum
+/// would be stuck in that round, and with it everyone who needs its signature.
 #[test]
 fn jobs_that_keep_failing_do_not_stop_the_federation() {
     for members in [4, 7] {

@@ -49,8 +49,8 @@ fn a_low_threshold_opens_too_early() {
 
 #[test]
 fn two_contributors_are_too_few() {
-    // One member is silent, one crashes before it has committed: two are left. Whether those two are of the committee of
-    // the first round depends on who they are.
+    // One member is silent, one crashes before it has committed: two are left. Whether those two
+    // are of the committee of the first round depends on who they are.
     let pairs = (0..4_u16).flat_map(|silent| (0..4).map(move |crashed| (silent, crashed)));
     let failure = pairs
         .filter(|(silent, crashed)| silent != crashed)
@@ -74,8 +74,9 @@ fn a_spent_update_must_not_come_again() {
 
 #[test]
 fn validity_by_holding_stalls() {
-    // Only the committee holds ciphertexts, and with the bug only it votes for a sum. A byzantine member in it shows a quorum to some
-    // and not to others: those lock on a sum that cannot be decided, and the skip that the others want cannot be either.
+    // Only the committee holds ciphertexts, and with the bug only it votes for a sum. A byzantine
+    // member in it shows a quorum to some and not to others: those lock on a sum that cannot be
+    // decided, and the skip that the others want cannot be either.
     let plans = (0..7_u16).map(|byzantine| {
         let mut plan = Plan::fault_free(7);
         plan.faulty = vec![(MemberIndex(byzantine), Fault::Equivocating)];

@@ -38,8 +38,9 @@ fn members_that_ask_for_many_sets_are_banned() {
     }
 }
 
-/// Among ten, three make more than sixteen sets. Of 360 rounds 31 are skipped: those in which they have the first views, in which
-/// they propose nothing. When a round had room for sixteen sets, whoever asked for them, it was 49.
+/// Among ten, three make more than sixteen sets. Of 360 rounds 31 are skipped: those in which they
+/// have the first views, in which they propose nothing. When a round had room for sixteen sets,
+/// whoever asked for them, it was 49.
 #[test]
 fn members_that_ask_for_many_sets_keep_no_other_set_out() {
     let runs = (0..6).flat_map(|seed| (1..4).map(move |first| (seed, first)));

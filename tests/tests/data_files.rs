@@ -1,5 +1,5 @@
-//! Data files that change under a running member: a round keeps what it began with, the next one has what is there then,
-//! and a broken file is named while rounds go on.
+//! Data files that change under a running member: a round keeps what it began with, the next one
+//! has what is there then, and a broken file is named while rounds go on.
 
 use std::fs::{self, File};
 use std::path::Path;

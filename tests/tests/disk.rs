@@ -76,7 +76,8 @@ fn full_in_the_middle_of_a_round() {
             daemons[VICTIM].ledger().len() as u64 > round
         });
     }
-    // One process all the time. One that waits stops when it is asked, and the next goes on where it was.
+    // One process all the time. One that waits stops when it is asked, and the next goes on where
+    // it was.
     disk.fill();
     federation.wait_until("it waits for room", |daemons| waits(&daemons[VICTIM]));
     let victim = &mut federation.daemons[VICTIM];

@@ -2,8 +2,8 @@
 //! have seen it, and one that was not running, receive the evidence, store it and export it, and
 //! it verifies with the manifest alone.
 //!
-//! The equivocating member is played by the test: it has the identity of the fourth member, whose daemon is stopped, and
-//! a network that knows the first member only.
+//! The equivocating member is played by the test: it has the identity of the fourth member, whose
+//! daemon is stopped, and a network that knows the first member only.
 
 use std::fs;
 use std::io;
@@ -97,7 +97,8 @@ impl Puppet {
     }
 }
 
-/// Two partial decryptions of one member in the round in which the witness is, until it has evidence.
+/// Two partial decryptions of one member in the round in which the witness is, until it has
+/// evidence.
 async fn equivocate(puppet: &Puppet, witness: &Daemon) {
     for _ in 0..60 {
         let round = witness.control().status().await.ok().and_then(|status| status.machine);
@@ -153,7 +154,7 @@ fn daemons_pass_evidence_on_and_it_verifies_with_the_manifest_alone() {
         has_evidence(&daemons[TOLD])
     });
     federation.restart(AWAY);
-    federation.wait_until("one that was away has it", |daemons| has_evidence(&daemons[AWAY]));
+    federation.wait_until("one that was stopped has it", |daemons| has_evidence(&daemons[AWAY]));
 
     for member in [TOLD, AWAY] {
         let told = list(&program, &homes[member]);
@@ -173,7 +174,8 @@ fn daemons_pass_evidence_on_and_it_verifies_with_the_manifest_alone() {
     goes_on_without_the_faulty_member(&mut federation);
 }
 
-/// Exports the proof from a home that was told of it, and verifies it where there is nothing but the manifest.
+/// Exports the proof from a home that was told of it, and verifies it where there is nothing but
+/// the manifest.
 fn verifies_anywhere(program: &Program, federation: &Federation, from: &Path, seen: &EvidenceView) {
     let folder = federation.folder().join("elsewhere");
     fs::create_dir(&folder).expect("a folder can be made");

@@ -16,8 +16,8 @@ use fedshieldd::identity::{Identity, SecretStore};
 const MEMBERS: u16 = 4;
 /// All rounds of the manifest of these tests.
 const ROUNDS: u64 = 4;
-/// Secrets under the store's own key that may stay: what this member has learned and not sent, and the training that it sends
-/// with the next update.
+/// Secrets under the store's own key that may stay: what this member has learned and not sent, and
+/// the training that it sends with the next update.
 const OWN_MEMORY: [&str; 2] = ["local-memory", "trained"];
 
 /// What a network shows of a round: its commitments and sealed shares.
@@ -176,7 +176,8 @@ fn secrets_of(parties: &[Party], round: Round) -> Vec<Vec<u8>> {
     secrets
 }
 
-/// No file of a home holds a secret of the round in the clear, and what opens is of later rounds, or the member's own memory.
+/// No file of a home holds a secret of the round in the clear, and what opens is of later rounds,
+/// or the member's own memory.
 fn nothing_is_left(parties: &[Party], round: Round, secrets: &[Vec<u8>]) {
     for party in parties {
         let (_copy, store) = stolen(party);
@@ -264,8 +265,16 @@ fn a_member_without_a_sealed_share_gets_one_later() {
             let check = Job::CheckResealedShare { round, update: dealt.clone(), sealed };
             assert_eq!(run(party, check), JobOutput::Checked { valid });
         }
-        let restarted =
-            party.restarted().run(&check, &tokio_util::sync::CancellationToken::default());
-        assert_eq!(restarted.expect("it succeeds"), JobOutput::Checked { valid: true });
+        let never = tokio_util::sync::CancellationToken::default();
+        let restarted = party.restarted().run(&check, &never).expect("it succeeds");
+        assert_eq!(restarted, JobOutput::Checked { valid: true });
+
+        // Earlier versions stored it under another name.
+        let (name, earlier) = ("resealed-0", "box-0");
+        let sealed = party.secrets.get_in_round(round, name).expect("readable").expect("stored");
+        party.secrets.put_in_round(round, earlier, &sealed).expect("it can be stored");
+        std::fs::remove_file(party.secrets.file_in_round(round, name)).expect("it is there");
+        let upgraded = party.restarted().run(&check, &never).expect("it succeeds");
+        assert_eq!(upgraded, JobOutput::Checked { valid: true });
     }
 }

@@ -1,10 +1,11 @@
-//! One of four daemons is killed with SIGKILL, in each phase and in each role: the round ends without it, and restarted
-//! it catches up and takes part again.
+//! One of four daemons is killed with SIGKILL, in each phase and in each role: the round ends
+//! without it, and restarted it catches up and takes part again.
 //!
-//! Four members are f = 1, a committee of three and a quorum of three. Roles are drawn anew in each round, so the victim
-//! is chosen when the round begins: the last record's beacon says who will add and who will propose. What it really was is
-//! read from the survivors' report of that round, and where it died from the last line of its own log. A kill that came a
-//! moment late counts for the phase in which it fell, and the wanted one is tried again in a later round.
+//! Four members are f = 1, a committee of three and a quorum of three. Roles are drawn anew in each
+//! round, so the victim is chosen when the round begins: the last record's beacon says who will add
+//! and who will propose. What it really was is read from the survivors' report of that round, and
+//! where it died from the last line of its own log. A kill that came a moment late counts for the
+//! phase in which it fell, and the wanted one is tried again in a later round.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -107,8 +108,9 @@ struct Killed {
     phase: String,
 }
 
-/// Kills who will have the role in the round that has just begun, when the phase begins. `None` if that member never
-/// came to this phase by itself, for instance because the others decided without it.
+/// Kills who will have the role in the round that has just begun, when the phase begins. `None` if
+/// that member never came to this phase by itself, for instance because the others decided without
+/// it.
 fn kill_one(federation: &mut Federation, (phase, role): Case) -> Option<Killed> {
     let (round, victim) = draw(federation, role);
     let daemon = &mut federation.daemons[victim];
@@ -145,8 +147,8 @@ fn draw(federation: &Federation, role: Role) -> (u64, usize) {
 }
 
 impl Killed {
-    /// Waits until the round has ended without the victim and the victim takes part again. Gives the phase and the role
-    /// in which it died, by its log and by the survivors' report.
+    /// Waits until the round has ended without the victim and the victim takes part again. Gives
+    /// the phase and the role in which it died, by its log and by the survivors' report.
     fn check(&self, federation: &mut Federation) -> Case {
         let (round, victim) = (self.round, self.victim);
         let name = format!("m{victim}");
@@ -189,7 +191,8 @@ impl Killed {
         let phase = phase.unwrap_or("between rounds");
         let contributed = ended.contributors.iter().any(|member| member == name);
         match phase {
-            // Counts only if it died before it had committed to anything, so that the others went on without its update.
+            // Counts only if it died before it had committed to anything, so that the others went
+            // on without its update.
             "commit" if contributed => return ("waiting for commitments", role),
             // Its update had been decided on: it is in the sum although its contributor is gone.
             "decrypt" | "combine" | "apply" | "record" => {

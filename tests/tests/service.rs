@@ -1,4 +1,5 @@
-//! What systemd sees: readiness, the watchdog's pulse and an orderly stop, on a notification socket.
+//! What systemd sees: readiness, the watchdog's pulse and an orderly stop, on a notification
+//! socket.
 
 use std::cell::RefCell;
 use std::os::unix::net::UnixDatagram;

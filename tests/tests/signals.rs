@@ -39,8 +39,8 @@ fn a_hangup_reads_the_configuration_again() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let home = home(folder.path());
     let config = Home::new(&home).config();
-    // Without the harness's own settings: these would win over the file.
-    // Whatever started the tests may ignore hang-ups, `nohup` for instance; that would be inherited.
+    // Without the harness's own settings: these would win over the file. Whatever started the tests
+    // may ignore hang-ups, `nohup` for instance; that would be inherited.
     let plain = cli().command(&home);
     let mut child = Command::new("env")
         .arg("--default-signal=HUP")

@@ -28,7 +28,8 @@ fn unpack(archive: &str, folder: &Path) -> PathBuf {
     folder.join(archive)
 }
 
-/// The configuration of member `index`, which the stored homes do not have because it names places of the machine.
+/// The configuration of member `index`, which the stored homes do not have because it names places
+/// of the machine.
 fn configure(program: &Program, home: &Path, folder: &Path, index: usize) {
     let scratch = folder.join(format!("scratch-{index}"));
     make_home(program, &scratch, &format!("m{index}"), &Work::domains()[index]);
@@ -70,7 +71,8 @@ fn a_home_of_a_finished_federation_is_shown_verified_and_exported() {
     assert_eq!(looks("after"), before);
 }
 
-/// What the journal of a home says of the round in which it was killed: locked in the vote on the outcome, decided it.
+/// What the journal of a home says of the round in which it was killed: locked in the vote on the
+/// outcome, decided it.
 fn vote_in_progress(home: &Path) -> (bool, bool) {
     let (_, replay) = Journal::open(&Home::new(home).journal()).expect("the journal is read");
     let entries =

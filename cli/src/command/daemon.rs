@@ -24,7 +24,8 @@ Ctrl-C stops it in an orderly way. As a service, run the `fedshieldd` program in
 pub struct DaemonArgs {
     #[command(flatten)]
     pub(crate) set: SetFlags,
-    /// The file with the identity's passphrase [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a terminal]
+    /// The file with the identity's passphrase [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a
+    /// terminal]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Stop in an orderly way when standard input ends: for programs that start daemons

@@ -31,7 +31,8 @@ pub struct InitArgs {
     /// The name that other members see
     #[arg(long)]
     pub name: String,
-    /// What this organisation's updates count where weights are declared, by custom its number of examples [default: 1]
+    /// What this organisation's updates count where weights are declared, by custom its number of
+    /// examples [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub weight: Option<u32>,
     /// Where to listen, as multiaddresses [default: QUIC and TCP on port 7000]
@@ -49,7 +50,8 @@ pub struct InitArgs {
     /// Serve metrics and dashboard here, for instance 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<std::net::SocketAddr>,
-    /// Encrypt the identity with the passphrase in this file [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a terminal]
+    /// Encrypt the identity with the passphrase in this file [default: $FEDSHIELD_PASSPHRASE_FILE;
+    /// asked for on a terminal]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Store the identity unencrypted: whoever reads the file can act as this node
@@ -62,7 +64,8 @@ pub struct InitArgs {
 /// Runs `init`.
 ///
 /// # Errors
-/// If the home has an identity or a configuration already, a file is missing, or a setting is out of range.
+/// If the home has an identity or a configuration already, a file is missing, or a setting is out
+/// of range.
 pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
     home.check_user()?;
     node::refuse_a_second(home)?;

@@ -18,7 +18,8 @@ pub enum OptimizerName {
     Adam,
 }
 
-/// As in the paper that brought Adam to the server (Reddi et al., "Adaptive federated optimization", 2021).
+/// As in the paper that brought Adam to the server (Reddi et al., "Adaptive federated
+/// optimization", 2021).
 const ADAM_BETA2: f64 = 0.99;
 const ADAM_EPSILON: f64 = 1e-3;
 

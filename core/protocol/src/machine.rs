@@ -269,8 +269,8 @@ impl Machine {
         self.take_evidence();
     }
 
-    /// What became of the own update: decided by the record and by whether this member had
-    /// committed.
+    /// What became of this member's own update: decided by the record and by whether this member
+    /// had committed.
     fn fate(&self, certified: &CertifiedRecord) -> Option<Fate> {
         if includes(&certified.record.outcome, self.cx.me()) {
             return Some(Fate::Spent);

@@ -1,4 +1,4 @@
-//! The state of the members across rounds: who is reachable, who is away, the newest heartbeat of
+//! The state of the members across rounds: who is reachable, who is absent, the newest heartbeat of
 //! each, evidence against them, and whose updates this member excludes for a while.
 
 pub(crate) mod absence;

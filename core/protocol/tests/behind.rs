@@ -161,7 +161,7 @@ fn records_are_read_by_the_host_when_somebody_asks_and_no_more_are_sent_than_fit
     bench.boot();
     let reads = |effects: &[Effect]| {
         let read = |effect: &Effect| match effect {
-            Effect::ReadRecords { to, from, room_bytes } => Some((to.0, from.0, *room_bytes)),
+            Effect::ReadRecords { to, from, limit_bytes } => Some((to.0, from.0, *limit_bytes)),
             _ => None,
         };
         effects.iter().filter_map(read).collect::<Vec<_>>()

@@ -174,8 +174,9 @@ fn a_complaint_of_another_does_not_drop_an_update() {
     assert_eq!(bench.report()[..], [(MemberIndex(0), own), (MemberIndex(1), theirs)]);
 }
 
-/// The dealer is silent: this member complains with every heartbeat, waits until its deadline, and leaves the update out. An answer
-/// that comes after all that still gives it the share, with which it can take part in opening, should others have listed the update.
+/// The dealer is silent: this member complains with every heartbeat, waits until its deadline, and
+/// leaves the update out. An answer that comes after all that still gives it the share, with which
+/// it can take part in opening, should others have listed the update.
 #[test]
 fn an_unanswered_complaint_is_repeated_and_the_update_left_out() {
     let (mut bench, bad) = Bench::with_a_bad_share();

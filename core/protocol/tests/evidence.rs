@@ -184,7 +184,8 @@ fn a_signed_answer_alone_proves_nothing() {
         let few = WrongAnswer { agreeing: whole.agreeing[..agreeing].to_vec(), ..whole.clone() };
         assert!(matches!(verify(few), NotProof::TooFew { needed: 3, .. }));
     }
-    // The accused among those that agree, one twice, a set that was not decided, a key that no quorum has accepted.
+    // The accused among those that agree, one twice, a set that was not decided, a key that no
+    // quorum has accepted.
     let mut framed = whole.clone();
     framed.agreeing[1] = whole.accused.clone();
     assert!(matches!(verify(framed), NotProof::Impossible(_)));
@@ -314,7 +315,8 @@ fn announced_evidence_is_fetched_checked_stored_and_forwarded() {
     }
 }
 
-/// One unchecked proof of a sender at a time; one that proves nothing, and it is ignored from then on.
+/// One unchecked proof of a sender at a time; one that proves nothing, and it is ignored from then
+/// on.
 #[test]
 fn announcements_of_a_member_that_announced_a_false_proof_are_ignored() {
     let mut bench = Bench::new();
@@ -393,8 +395,8 @@ fn proof_of_something_else_than_was_announced_bans_nobody() {
     let mut bench = Bench::new();
     bench.begin();
     let (real, bytes) = accusation(&two_votes(&bench.manifest, 1));
-    let lie = Accusation { member: MemberIndex(2), ..real };
-    bench.receive(3, Body::Accusations(vec![lie]));
+    let wrong = Accusation { member: MemberIndex(2), ..real };
+    bench.receive(3, Body::Accusations(vec![wrong]));
     bench.handle(Event::ObjectReady(real.object));
     let effects = bench.done(is_check, JobOutput::Evidence(Some(bytes)));
     assert_eq!(banned(&effects).len(), 0);

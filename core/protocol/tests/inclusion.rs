@@ -55,7 +55,7 @@ fn what_only_byzantine_members_list_is_not_in_the_set() {
     let entry = |member: u16| (MemberIndex(member), commitment_digest(&bench, member));
     let honest: UpdateSet = (0..3).map(entry).collect();
     let rules = bench.manifest.rules();
-    for lie in [
+    for claimed in [
         vec![entry(0), entry(1), entry(2), entry(3)],
         vec![entry(3)],
         vec![entry(0), entry(1), entry(2), (MemberIndex(3), CommitmentDigest([9; 32]))],
@@ -64,7 +64,7 @@ fn what_only_byzantine_members_list_is_not_in_the_set() {
     ] {
         let all = bundle(
             &bench,
-            &[(0, honest.clone()), (1, honest.clone()), (3, UpdateSet::from_iter(lie))],
+            &[(0, honest.clone()), (1, honest.clone()), (3, UpdateSet::from_iter(claimed))],
         );
         assert_eq!(all.set(rules), honest);
     }
@@ -79,7 +79,8 @@ fn what_only_byzantine_members_list_is_not_in_the_set() {
     assert_eq!(set, twice(7));
 }
 
-/// What member 1 of the committee needs to propose this set to the others: three reports, and attestations of f + 1.
+/// What member 1 of the committee needs to propose this set to the others: three reports, and
+/// attestations of f + 1.
 fn proposal(bench: &Bench, reports: &[(u16, UpdateSet)], set: UpdateSet) -> Body {
     let attestation = Body::Attestation { set: set.digest(), aggregate: object(50) };
     let mut attestations: Vec<(MemberIndex, Signature)> = bench.machine.status().committee[..2]
@@ -102,8 +103,8 @@ fn voting() -> (Bench, u16) {
     (bench, by)
 }
 
-/// A proposal with the proposer's own update in the set, listed by nobody else, does not follow from the reports it carries, whoever
-/// attests it.
+/// A proposal with the proposer's own update in the set, listed by nobody else, does not follow
+/// from the reports it carries, whoever attests it.
 #[test]
 fn a_set_that_does_not_follow_from_the_reports_is_dropped() {
     for extra in [true, false] {
@@ -119,8 +120,8 @@ fn a_set_that_does_not_follow_from_the_reports_is_dropped() {
     }
 }
 
-/// A set below `min_contributors` is refused with the name of its proposer, whose signature under it is the evidence: no honest member
-/// asks for its sum, nor proposes it.
+/// A set below `min_contributors` is refused with the name of its proposer, whose signature under
+/// it is the evidence: no honest member asks for its sum, nor proposes it.
 #[test]
 fn a_set_below_the_minimum_names_its_proposer() {
     let (bench, by) = voting();

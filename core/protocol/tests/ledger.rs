@@ -38,7 +38,8 @@ fn order_quorum_and_manifest_matter() {
     assert!(matches!(verify(&other, &records), Err(LedgerError::Manifest(_))));
 }
 
-/// A record names the evidence of its round. Without any it has the bytes of earlier versions, and these are still read.
+/// A record names the evidence of its round. Without any it has the bytes of earlier versions, and
+/// these are still read.
 #[test]
 fn attachments_name_evidence_and_are_those_of_before_without_any() {
     let (manifest, records) = fixture::ledger();

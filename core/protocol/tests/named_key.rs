@@ -147,8 +147,9 @@ fn wrong_keys_do_not_keep_a_right_one_from_being_checked() {
     }
 }
 
-/// A contributor that chooses its errors can make a ciphertext that two keys open (docs/CRYPTO.md), so both are valid here.
-/// The vote decides between them, and the decided sum is applied whichever key was checked last.
+/// A contributor that chooses its errors can make a ciphertext that two keys open (docs/CRYPTO.md),
+/// so both are valid here. The vote decides between them, and the decided sum is applied whichever
+/// key was checked last.
 #[test]
 fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
     let first = value(object(95));

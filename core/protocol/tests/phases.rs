@@ -227,8 +227,8 @@ fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
     assert_eq!(bench.machine.status().round, Round(4));
 }
 
-/// The last records of the ledger are a rejected and a void one: nobody is excluded, and the status names who was in their sets, after a
-/// restart too.
+/// The last records of the ledger are a rejected and a void one: nobody is excluded, and the status
+/// names who was in their sets, after a restart too.
 #[test]
 fn nobody_is_excluded_after_failed_rounds_and_the_status_names_their_contributors() {
     let (_, records) = fixture::ledger();

@@ -79,7 +79,7 @@ fn a_rejection_is_persisted_then_sent_and_stays_after_a_restart() {
     let serves =
         |effect: &Effect| matches!(effect, Effect::Serve { object, .. } if *object == ciphertext);
     assert!(effects.iter().any(serves), "the committee can see for itself");
-    assert!(banned(&effects).is_empty(), "one may lie");
+    assert!(banned(&effects).is_empty(), "one may be faulty");
 
     bench.boot();
     bench.begin();
@@ -212,7 +212,7 @@ fn the_own_update_that_the_others_cannot_read_is_no_evidence_here() {
         effects.extend(bench.receive(member, Body::Rejection(own)));
     }
     assert!(banned(&effects).is_empty());
-    assert_eq!(drops(&bench, "rejection: the committee cannot read the own update"), 1);
+    assert_eq!(drops(&bench, "rejection: of this member's own update"), 1);
 }
 
 /// The evidence needs nothing but the members' keys.

@@ -16,7 +16,7 @@ use fixture::misbehaviour::{complaint, is_reseal, is_reveal};
 fn sent(effects: &[Effect]) -> usize {
     let bytes = |effect: &Effect| match effect {
         Effect::Send { bytes, .. } | Effect::Gossip(bytes) => bytes.len(),
-        Effect::ReadRecords { room_bytes, .. } => *room_bytes,
+        Effect::ReadRecords { limit_bytes, .. } => *limit_bytes,
         _ => 0,
     };
     effects.iter().map(bytes).sum()

@@ -1,4 +1,5 @@
-//! Which addresses a node announces: in invites, in the manifest, and under its signature after that.
+//! Which addresses a node announces: in invites, in the manifest, and under its signature after
+//! that.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -153,7 +154,8 @@ mod tests {
         }
     }
 
-    /// A host with a bridge for each of its projects, as libp2p reports it: all of TCP and all of QUIC, in any order.
+    /// A host with a bridge for each of its projects, as libp2p reports it: all of TCP and all of
+    /// QUIC, in any order.
     #[test]
     fn on_a_machine_with_many_bridges_others_are_told_of_the_one_that_leads_out() {
         let mut names: Vec<(String, String)> = (0..12)

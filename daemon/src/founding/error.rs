@@ -179,7 +179,7 @@ pub enum FoundingError {
     Request(String),
     /// The manifest is not valid.
     #[error(transparent)]
-    Manifest(#[from] manifest::FoundingError),
+    Manifest(#[from] manifest::ManifestSignatureError),
     /// The owner cannot be reached.
     #[error("no answer from the owner: {0}")]
     Port(#[from] JoinPortError),
@@ -284,8 +284,9 @@ impl FoundingError {
         )
     }
 
-    /// Why this node is no longer a member of the draft, if this error means that. It counts also after this node has
-    /// signed: what it signed is void without the owner, and its sealing key is erased.
+    /// Why this node is no longer a member of the draft, if this error means that. It counts also
+    /// after this node has signed: what it signed is void without the owner, and its sealing key is
+    /// erased.
     pub(super) const fn parts(&self) -> Option<Why> {
         match self {
             Self::Abandoned { .. } => Some(Why::Abandoned),

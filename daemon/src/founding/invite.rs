@@ -1,7 +1,7 @@
 //! One string that lets one organisation join a draft.
 //!
-//! `fs1` + base32(postcard([`Invite`]) + checksum). Base32 because it survives being read aloud and typed; the
-//! checksum tells a typing error from a wrong invite.
+//! `fs1` + base32(postcard([`Invite`]) + checksum). Base32 because it survives being read aloud and
+//! typed; the checksum tells a typing error from a wrong invite.
 
 use std::fmt;
 use std::str::FromStr;

@@ -43,12 +43,14 @@ pub(super) enum Ask {
     Poll,
     /// Here is a signature on the frozen manifest.
     Sign { manifest: ManifestDigest, signature: Signature },
-    /// To be taken off the draft, with the entry that has this sealing key. `parted`: the asker has left already, whatever the
-    /// answer; this is also sent to members other than the owner. `rejects`: because the list is wrong.
+    /// To be taken off the draft, with the entry that has this sealing key. `parted`: the asker has
+    /// left already, whatever the answer; this is also sent to members other than the owner.
+    /// `rejects`: because the list is wrong.
     Leave { sealing_key: Vec<u8>, parted: bool, rejects: bool },
     /// The owner's time, to compare clocks.
     Clock,
-    /// What keeps the asker from taking part, by the names of its conditions; empty if nothing does.
+    /// What keeps the asker from taking part, by the names of its conditions; empty if nothing
+    /// does.
     Report { problems: Vec<String> },
 }
 

@@ -1,8 +1,9 @@
-//! What a home keeps of drafts and federations that it is no longer in: which it has left and why, which members are still to
-//! be notified, which it has abandoned as their owner, and which of its fellow founders have notified it that they left.
+//! What a home keeps of drafts and federations that it is no longer in: which it has left and why,
+//! which members are still to be notified, which it has abandoned as their owner, and which of its
+//! fellow founders have notified it that they left.
 //!
-//! One file, replaced as a whole before anything follows from it, so that a crash between two steps of leaving repeats
-//! the later ones at the next start.
+//! One file, replaced as a whole before anything follows from it, so that a crash between two steps
+//! of leaving repeats the later ones at the next start.
 
 use std::path::{Path, PathBuf};
 
@@ -157,7 +158,8 @@ impl Partings {
         new
     }
 
-    /// The next farewell to send at `now_s`, skipping those to `tried`. Ones past their time are removed.
+    /// The next farewell to send at `now_s`, skipping those to `tried`. Ones past their time are
+    /// removed.
     pub(super) fn next_farewell(
         &mut self,
         now_s: u64,

@@ -152,7 +152,8 @@ mod tests {
         }
         assert!(said.hint.unwrap().contains("learning rate"));
         assert!(trend(&[f64::NAN]).condition().unwrap().message.contains("not a finite number"));
-        // A thousand rounds later only the newest count, and a round that is measured again counts once.
+        // A thousand rounds later only the newest count, and a round that is measured again counts
+        // once.
         let mut long = trend(&vec![9.0; 1000]);
         long.add(Round(999), 1.0);
         assert_eq!(long.recent.len(), WINDOW);

@@ -58,8 +58,8 @@ impl Host {
     /// Executes an effect that writes nothing to disk.
     pub(super) async fn act(&mut self, effect: Effect) {
         match effect {
-            Effect::ReadRecords { to, from, room_bytes } => {
-                self.read_records(to, from, room_bytes);
+            Effect::ReadRecords { to, from, limit_bytes } => {
+                self.read_records(to, from, limit_bytes);
             }
             Effect::Gossip(bytes) => self.gossip(bytes).await,
             Effect::Send { to, bytes } => self.send(to, bytes),
@@ -87,7 +87,7 @@ impl Host {
             Effect::Start(id, job) => self.jobs.start(id, job),
             Effect::Cancel(id) => {
                 self.jobs.cancel(id);
-                self.room.job_ended(id);
+                self.disk_space.job_ended(id);
             }
             Effect::Publish(status) => {
                 self.reports.observe(&status);
@@ -130,7 +130,7 @@ impl Host {
         }
         if let Err(reason) = self.fetches.begin(object) {
             // The machine asks again after its next status tick, when space may be free.
-            self.room.fetch_failed(&reason.to_string());
+            self.disk_space.fetch_failed(&reason.to_string());
             self.followed.push(Event::ObjectFailed(object));
             return;
         }

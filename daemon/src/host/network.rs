@@ -20,7 +20,7 @@ impl Host {
             NetEvent::ObjectReady(object) => {
                 self.fetches.end(&object);
                 if !self.fetches.waits_for_space() {
-                    self.room.fetched();
+                    self.disk_space.fetched();
                 }
                 Some(Event::ObjectReady(object))
             }
@@ -30,7 +30,7 @@ impl Host {
             } => {
                 // The machine asks for it again.
                 self.fetches.end(&object);
-                self.room.fetch_failed(&reason);
+                self.disk_space.fetch_failed(&reason);
                 Some(Event::ObjectFailed(object))
             }
             NetEvent::ObjectFailed { object, reason } => {

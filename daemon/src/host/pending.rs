@@ -100,7 +100,7 @@ impl Host {
                     Ok(None) => {}
                     Err(error) if error.code() == ErrorCode::DiskFull => {
                         self.pending.steps.push_front(step);
-                        self.room.stall(&error.to_string());
+                        self.disk_space.stall(&error.to_string());
                         return Ok(false);
                     }
                     Err(error) => return Err(error),
@@ -112,16 +112,16 @@ impl Host {
 
     /// Retries the write that found no free space.
     pub(super) async fn resume_pending(&mut self) -> Result<(), HostError> {
-        self.room.resume();
+        self.disk_space.resume();
         self.advance().await?;
-        if !self.room.is_stalled() {
+        if !self.disk_space.is_stalled() {
             let dropped = self.pending.take_dropped();
             tracing::info!(
                 dropped,
                 "there is free space again: the node continues where it \
                                      stopped"
             );
-            self.room.show();
+            self.disk_space.show();
         }
         Ok(())
     }

@@ -3,10 +3,10 @@
 
 use std::ops::ControlFlow;
 
+use fedshield_protocol::Machine;
 use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::ledger::LedgerError;
-use fedshield_protocol::machine::Machine;
 use fedshield_protocol::status::{MemberStatus, Status};
 
 use super::{Host, HostError};
@@ -132,8 +132,8 @@ impl LedgerWatch {
 impl Host {
     /// Reads records for a member that is behind. A ledger that cannot be read does not stop this
     /// node, because other members may answer.
-    pub(super) fn read_records(&mut self, to: MemberIndex, from: Round, room_bytes: usize) {
-        let read = || self.parts.ledger.read_from(from, room_bytes);
+    pub(super) fn read_records(&mut self, to: MemberIndex, from: Round, limit_bytes: usize) {
+        let read = || self.parts.ledger.read_from(from, limit_bytes);
         match tokio::task::block_in_place(read) {
             Ok(records) => self.followed.push(Event::Records { to, records }),
             Err(reason) => tracing::warn!(%to, %from, %reason, "cannot read records for a member"),
@@ -146,10 +146,10 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use fedshield_fixtures::{key, manifest};
+    use fedshield_protocol::MachineConfig;
     use fedshield_protocol::ids::{
         Beacon, Epoch, FederationId, IdentityKey, ManifestDigest, RecordDigest,
     };
-    use fedshield_protocol::machine::Config;
     use fedshield_protocol::manifest::{SignedManifest, sign_founding};
     use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
     use tokio::sync::watch;
@@ -161,7 +161,7 @@ pub(super) mod tests {
     pub(in super::super) fn machine() -> Machine {
         let manifest = manifest(4);
         let signatures = (0..4).map(|i| sign_founding(&manifest, &key(i)).unwrap().1).collect();
-        Machine::new(Config::new(SignedManifest { manifest, signatures }, key(0)).unwrap())
+        Machine::new(MachineConfig::new(SignedManifest { manifest, signatures }, key(0)).unwrap())
     }
 
     fn foreign_record() -> CertifiedRecord {

@@ -159,7 +159,8 @@ impl Host {
         Ok(())
     }
 
-    /// Has the newest adapter measured if it is here: after a restart, and when this member has caught up.
+    /// Has the newest adapter measured if it is here: after a restart, and when this member has
+    /// caught up.
     pub(super) fn measure_again(&self) {
         if let Some((round, adapter)) = self.last_applied
             && self.parts.objects.contains(&adapter).unwrap_or(false)

@@ -138,7 +138,8 @@ impl SecretStore {
         Ok(names)
     }
 
-    /// Files that a crash left between being written and being renamed: nobody reads them, and they hold secrets.
+    /// Files that a crash left between being written and being renamed: nobody reads them, and they
+    /// hold secrets.
     fn erase_unfinished(&self) -> Result<(), SecretStoreError> {
         let entries =
             std::fs::read_dir(&self.folder).map_err(|error| DiskError::at(&self.folder, error))?;

@@ -1,6 +1,5 @@
 //! Secrets of one round: files encrypted under the round's own key (`round_keys`), unreadable once
-//! it
-//! is erased.
+//! it is erased.
 
 use fedshield_protocol::ids::Round;
 use zeroize::Zeroizing;

@@ -11,7 +11,8 @@ use crate::store::Ledger;
 /// Free space, in bytes, below which a round may run out of it.
 const LOW_DISK_BYTES: u64 = 1 << 30;
 
-/// The checks of a node with `status`; without `told`, the announced addresses, it does not listen yet.
+/// The checks of a node with `status`; without `told`, the announced addresses, it does not listen
+/// yet.
 pub(super) fn checks(
     home: &Home,
     is_protected: bool,
@@ -60,8 +61,8 @@ pub(super) fn checks(
     DoctorView { checks }
 }
 
-/// Verifies the whole ledger, signatures and certificates included: a start verifies only what is new. Takes about a
-/// second for a thousand rounds.
+/// Verifies the whole ledger, signatures and certificates included: a start verifies only what is
+/// new. Takes about a second for a thousand rounds.
 pub(super) fn ledger(kept: &Ledger, manifest: &SignedManifest) -> Check {
     let verified = kept
         .records()

@@ -1,6 +1,8 @@
-//! The addresses that this node's operator has given for members: `[peers]` in the configuration and `peer add`.
+//! The addresses that this node's operator has given for members: `[peers]` in the configuration
+//! and `peer add`.
 //!
-//! They are dialled before any other and not passed on: only a member's own signature makes others dial.
+//! They are dialled before any other and not passed on: only a member's own signature makes others
+//! dial.
 
 mod names;
 

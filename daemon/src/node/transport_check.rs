@@ -1,4 +1,5 @@
-//! The check of the transports in `doctor`: QUIC agrees on its keys by a post-quantum exchange, TCP with Noise does not.
+//! The check of the transports in `doctor`: QUIC agrees on its keys by a post-quantum exchange, TCP
+//! with Noise does not.
 
 use crate::control::api::{Check, MemberView, Verdict};
 

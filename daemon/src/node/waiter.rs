@@ -12,7 +12,7 @@ use crate::conditions::Conditions;
 use crate::control::api::{Condition, Severity};
 use crate::error_code::ErrorCode;
 use crate::founding::FoundingError;
-use crate::host::no_room;
+use crate::host::disk_full;
 use crate::jobs::PipelineError;
 
 /// The pause between two checks of the files that are waited for.
@@ -28,7 +28,7 @@ const TRY_ANYWAY: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn waits_for(error: &NodeError) -> Option<Condition> {
     if error.code() == ErrorCode::DiskFull {
-        return Some(no_room(&error.to_string()));
+        return Some(disk_full(&error.to_string()));
     }
     match error {
         NodeError::Device(_) => Some(blocking(
@@ -129,13 +129,13 @@ impl<'a> Waiter<'a> {
         self.shown = Some(condition.name.clone());
         self.conditions.set(condition);
         let since = Instant::now();
-        let mut seen = self.look().await;
+        let mut seen = self.fingerprint().await;
         let failed_with = seen.clone();
         // A changed file may still be being copied: retry only when it is unchanged between two
         // checks.
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = self.look().await;
+            let now = self.fingerprint().await;
             let quiet = now == seen;
             if quiet
                 && (now != failed_with || since.elapsed() >= TRY_ANYWAY || self.files.is_empty())
@@ -153,7 +153,7 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    async fn look(&self) -> Fingerprint {
+    async fn fingerprint(&self) -> Fingerprint {
         let files = self.files.clone();
         // A mount whose server is offline blocks; only this thread waits for it.
         on_thread("look", move || Fingerprint::of(&files)).await.unwrap_or_default()

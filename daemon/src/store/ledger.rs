@@ -80,8 +80,9 @@ impl Ledger {
         Ok(Opened { ledger, repairs: [a, b, c].into_iter().flatten().collect(), remarks })
     }
 
-    /// Opens the ledger of `home` for reading, changing nothing; `scratch` is an empty folder elsewhere, into which the files
-    /// of an earlier version are copied. `None` if there is no ledger.
+    /// Opens the ledger of `home` for reading, changing nothing; `scratch` is an empty folder
+    /// elsewhere, into which the files of an earlier version are copied. `None` if there is no
+    /// ledger.
     ///
     /// # Errors
     /// [`StoreError::Newer`], or a failure of the disk.
@@ -140,7 +141,8 @@ impl Ledger {
     /// Appends the record of the next round, on disk when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Encode`] if it is of another round, or a failure of the disk, after which nothing of it is left behind.
+    /// [`StoreError::Encode`] if it is of another round, or a failure of the disk, after which
+    /// nothing of it is left behind.
     pub fn append(&self, record: &CertifiedRecord) -> Result<(), StoreError> {
         let mut file = lock(&self.records);
         let (round, next) = (record.record.round, self.count());
@@ -211,16 +213,16 @@ impl Ledger {
         Ok(())
     }
 
-    /// The records from `round` on, as many as fit in `room_bytes` when encoded.
+    /// The records from `round` on, as many as fit in `limit_bytes` when encoded.
     ///
     /// # Errors
     /// [`StoreError::Changed`], or a failure of the disk.
     pub fn read_from(
         &self,
         round: Round,
-        room_bytes: usize,
+        limit_bytes: usize,
     ) -> Result<Vec<CertifiedRecord>, StoreError> {
-        let (mut records, mut room) = (Vec::new(), room_bytes);
+        let (mut records, mut room) = (Vec::new(), limit_bytes);
         for position in self.positions(Table::Records, &key(round))? {
             let length = position.length as usize;
             if length > room {

@@ -222,7 +222,8 @@ fn all_at_once() {
     bad[100] ^= 4;
     let error = judge_opening(&f, 6, 1, &bad).unwrap_err();
     assert_eq!(error.to_string(), "member 7: share: does not match its digest");
-    // The dealer answers the complaint in the clear, so member 1 takes part; member 2 answers wrong.
+    // The dealer answers the complaint in the clear, so member 1 takes part; member 2 answers
+    // wrong.
     let mut all = answers(&f, 1..=7);
     bump(&mut all[1], 200, 12_345);
     let combined = f.combine(&all).unwrap();

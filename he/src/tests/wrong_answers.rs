@@ -62,7 +62,7 @@ fn too_few_that_agree_or_one_that_does_not_prove_nothing() {
         is_wrong_answer(&f.context, key, f.robust(), agreeing, accused)
     };
     assert!(prove(&key, &agreeing).unwrap());
-    assert!(prove(&key, &agreeing[..5]).is_err(), "five may include two liars");
+    assert!(prove(&key, &agreeing[..5]).is_err(), "five may include two faulty ones");
     // Another key, a changed answer, one member twice, the accused itself, a member that does not
     // exist.
     for at in 0..key.len() {

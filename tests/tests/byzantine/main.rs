@@ -1,6 +1,6 @@
-//! Byzantine contributors and members, against the daemon's own pipelines: complaints, answers,
-//! the set, wrong partial
-//! decryptions, keys that belong to no ciphertext, oversized keys. Every honest member opens the true sum or none.
+//! Byzantine contributors and members, against the daemon's own pipelines: complaints, answers, the
+//! set, wrong partial decryptions, keys that belong to no ciphertext, oversized keys. Every honest
+//! member opens the true sum or none.
 
 mod evidence;
 mod keys;
@@ -28,11 +28,12 @@ fn byzantine_contributors_and_members_at_once() {
 
     for (position, party) in parties.iter().enumerate() {
         for (dealer, included) in all.iter().enumerate() {
-            let spoiled = (dealer, position) == (6, 0) || (dealer, position) == (5, 1);
-            assert_eq!(share_is_valid(party, included), !spoiled, "{dealer} to {position}");
+            let invalid = (dealer, position) == (6, 0) || (dealer, position) == (5, 1);
+            assert_eq!(share_is_valid(party, included), !invalid, "{dealer} to {position}");
         }
     }
-    // Complaint and answer: the true opening clears dealer 6 everywhere, a changed one clears nobody anywhere.
+    // Complaint and answer: the true opening clears dealer 6 everywhere, a changed one clears
+    // nobody anywhere.
     let truth = reveal(&parties, &all[6], 0);
     let mut wrong = reveal(&parties, &all[5], 1);
     let last = wrong.len() - 40;

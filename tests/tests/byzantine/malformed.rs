@@ -11,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::steps::{START, contributions, sealing_keys};
 
-/// Before the first block, see `he/src/ciphertext.rs`: the last eight bytes are the count of values.
+/// Before the first block, see `he/src/ciphertext.rs`: the last eight bytes are the count of
+/// values.
 const HEADER_BYTES: usize = 32;
 
 type Change = fn(&mut Vec<u8>);

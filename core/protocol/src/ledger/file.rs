@@ -1,7 +1,8 @@
-//! The ledger's canonical bytes: an append-only file ([`crate::append_log`]) with one entry for each record.
+//! The ledger's canonical bytes: an append-only file ([`crate::append_log`]) with one entry for
+//! each record.
 //!
-//! The same bytes are the system of record in a node's home, what `ledger export` writes and what `ledger verify` reads.
-//! The form of earlier versions, without checksums, is still read.
+//! The same bytes are the system of record in a node's home, what `ledger export` writes and what
+//! `ledger verify` reads. The form of earlier versions, without checksums, is still read.
 
 use super::LedgerError;
 use crate::append_log::{LogFormat, MAGIC_BYTES, MagicError, Parsed};
@@ -15,7 +16,8 @@ pub const LEDGER_FORMAT: LogFormat =
     LogFormat { magic: b"fsledg2\n", max_body_bytes: MAX_RECORD_BYTES };
 /// The kind of an entry that holds a [`CertifiedRecord`].
 pub const RECORD_ENTRY: u32 = 1;
-/// What a file of the first version starts with: then each record behind its length, u32 little-endian.
+/// What a file of the first version starts with: then each record behind its length, u32
+/// little-endian.
 const FIRST_MAGIC: &[u8; MAGIC_BYTES] = b"fsledg1\n";
 
 /// The canonical bytes of a ledger.

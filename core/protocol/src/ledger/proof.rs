@@ -11,18 +11,19 @@ use crate::sign::Signature;
 use crate::wire::codec::{self, CodecError};
 use crate::wire::{Body, Certificate, CertifiedRecord, Decision, Outcome, Value, VoteKind};
 
-/// The certificates behind a record, and the evidence that came to hand in its round. Not signed over, because members may
-/// hold different ones.
+/// The certificates behind a record, and the evidence that came to hand in its round. Not signed
+/// over, because members may hold different ones.
 ///
 /// Without evidence the bytes are those of earlier versions: the two certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachments {
     /// What decided the set.
     pub set: Certificate,
-    /// What decided the end, and the name of the key if a sum was opened ([`Value::key_name`]); `None` after a skip.
+    /// What decided the end, and the name of the key if a sum was opened ([`Value::key_name`]);
+    /// `None` after a skip.
     pub end: Option<(Option<KeyDigest>, Certificate)>,
-    /// Names of the evidence that this member kept in the round, by accused, ascending: [`Evidence`](crate::wire::evidence::Evidence)
-    /// as an object.
+    /// Names of the evidence that this member kept in the round, by accused, ascending:
+    /// [`Evidence`](crate::wire::evidence::Evidence) as an object.
     pub evidence: Vec<(MemberIndex, ObjectRef)>,
 }
 

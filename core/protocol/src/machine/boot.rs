@@ -116,7 +116,7 @@ impl Machine {
         is_damaged
     }
 
-    /// An entry of a round that has its record: the own update is to be settled.
+    /// An entry of a round that has its record: this member's own update is to be settled.
     fn recall_ended(&mut self, entry: &Entry) {
         let fate = if self.chain.past.is_spent(entry.round) {
             Some(Fate::Spent)

@@ -146,7 +146,7 @@ impl Machine {
         self.members.is_here(member)
     }
 
-    /// Why a member is away, if it has announced a reason.
+    /// Why a member is absent, if it has announced a reason.
     pub(super) fn why_absent(&self, member: MemberIndex) -> Option<Leave> {
         if member == self.cx.me() {
             return self.own_reason();

@@ -164,7 +164,7 @@ impl Machine {
         Some(Wait { here, enough, of, until })
     }
 
-    /// Members that the phase still needs something from: those that are away only as long as it
+    /// Members that the phase still needs something from: those that are absent only as long as it
     /// cannot do without.
     fn waiting_for(&self, attendance: &Attendance) -> Vec<MemberIndex> {
         let mut missing = self.missing();

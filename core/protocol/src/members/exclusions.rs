@@ -30,7 +30,7 @@ impl Exclusions {
         self.0 = known.into_iter().collect();
     }
 
-    /// Until which round `member` is left out of the own reports, if it is.
+    /// Until which round `member` is left out of this member's own reports, if it is.
     pub(crate) fn until(&self, cx: &Cx, member: MemberIndex) -> Option<Round> {
         let round = cx.round();
         let is_out = |missed: &&MissedAnswer| round < missed.until;
@@ -41,7 +41,7 @@ impl Exclusions {
         self.0.get(&member).filter(is_out).map(|missed| missed.until)
     }
 
-    /// Whether updates of `member` are left out of the own report in this round.
+    /// Whether updates of `member` are left out of this member's own report in this round.
     pub(crate) fn is_excluded(&self, cx: &Cx, member: MemberIndex) -> bool {
         self.until(cx, member).is_some()
     }

@@ -1,5 +1,5 @@
-//! The answers of this node over the join protocol: as the owner of a draft, as the owner of one that it has given up, and as a
-//! fellow member of one that leaves.
+//! The answers of this node over the join protocol: as the owner of a draft, as the owner of one
+//! that it has given up, and as a fellow member of one that leaves.
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
 
@@ -105,7 +105,8 @@ impl Founding {
         Ok(Digest(id))
     }
 
-    /// Erases the keys of all drafts but the one with this id; if that fails, the next start does it.
+    /// Erases the keys of all drafts but the one with this id; if that fails, the next start does
+    /// it.
     pub(super) fn retire_key(&self, current: &Digest) {
         if let Err(error) = sealing_keys::erase_drafts(&self.inner.secrets, Some(current)) {
             tracing::error!(%error, "the sealing key of a draft that was left cannot be erased yet");

@@ -119,7 +119,8 @@ impl State {
         Some(condition(text).with_hint("`federation leave` ends the wait for this node"))
     }
 
-    /// Names of the other members of the list that have not confirmed it, if the owner has named them.
+    /// Names of the other members of the list that have not confirmed it, if the owner has named
+    /// them.
     fn missing_elsewhere(&self) -> Option<Vec<String>> {
         let joiner = self.joiner.as_ref()?;
         let missing = joiner.missing.as_ref()?;

@@ -1,5 +1,6 @@
-//! What an owner should know of the founders before it freezes the draft: which of them have stopped asking, and which report that
-//! something keeps them from taking part. Kept in memory: founders ask every other second, so a restarted owner soon knows.
+//! What an owner should know of the founders before it freezes the draft: which of them have
+//! stopped asking, and which report that something keeps them from taking part. Kept in memory:
+//! founders ask every other second, so a restarted owner soon knows.
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::IdentityKey;

@@ -39,7 +39,8 @@ pub(crate) struct Availability {
     /// Rejected commitments by committee member.
     rejections: Rejections,
     /// Whether a ciphertext that this member has read can be added: its bytes are an encryption by
-    /// its contributor of as many values as the round has, and fit the published part of its sharing.
+    /// its contributor of as many values as the round has, and fit the published part of its
+    /// sharing.
     read: BTreeMap<CommitmentDigest, bool>,
     /// Updates that this member, of the committee, has whole.
     whole: BTreeSet<CommitmentDigest>,
@@ -85,7 +86,7 @@ impl Availability {
         self.rejections.suffice(cx, update)
     }
 
-    /// The own announcement and rejections, to send them again.
+    /// This member's own announcement and rejections, to send them again.
     pub(crate) fn own_messages(&self, me: MemberIndex) -> Vec<Body> {
         self.own_announcement(me)
             .into_iter()
@@ -158,8 +159,8 @@ impl Availability {
         members.trusted_first(holders)
     }
 
-    /// Whether a ciphertext that is here can be added; the first call starts the check. The own one
-    /// was written here, and what was rejected before a restart stays rejected.
+    /// Whether a ciphertext that is here can be added; the first call starts the check. This
+    /// member's own one was written here, and what was rejected before a restart stays rejected.
     fn is_sound(&self, cx: &mut Cx, commitments: &Commitments, digest: &CommitmentDigest) -> bool {
         let Some(known) = commitments.get(digest) else { return false };
         if let Some(sound) = self.read.get(digest) {
@@ -287,7 +288,7 @@ impl Availability {
         rejections.truncate(enough);
         let (contributor, round) = (known.contributor, cx.round());
         if contributor == cx.me() {
-            return cx.dropped("rejection: the committee cannot read the own update");
+            return cx.dropped("rejection: of this member's own update");
         }
         let commitment = (known.body.as_ref().clone(), known.signature);
         let evidence = Evidence::rejected(contributor, round, commitment, rejections);
