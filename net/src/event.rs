@@ -31,7 +31,7 @@ pub enum NetEvent {
     ObjectFailed {
         /// The object.
         object: ObjectRef,
-        /// Why.
+        /// Why it failed.
         reason: FetchError,
     },
     /// The first connection with a member was established.

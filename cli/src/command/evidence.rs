@@ -181,7 +181,7 @@ pub struct Verified {
     pub federation: FederationId,
     /// Whose misbehaviour is proven.
     pub member: String,
-    /// In which round.
+    /// The round of the misbehaviour.
     pub round: Round,
     /// Which rule was broken.
     pub rule: Rule,

@@ -54,7 +54,7 @@ pub enum Effect {
     Gossip(Vec<u8>),
     /// Send to one member.
     Send {
-        /// To whom.
+        /// The receiver.
         to: MemberIndex,
         /// A signed message.
         bytes: Vec<u8>,

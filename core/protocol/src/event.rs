@@ -72,7 +72,7 @@ pub enum Event {
     ObjectFailed(ObjectRef),
     /// A job is done.
     JobDone(JobId, JobOutput),
-    /// A job failed; `reason` is for people.
+    /// A job failed; `reason` is for the operator.
     JobFailed(JobId, String),
     /// What [`Effect::ReadRecords`](crate::effect::Effect::ReadRecords) asked for: in order, as
     /// many as fit, none if there are none.

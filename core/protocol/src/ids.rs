@@ -47,7 +47,7 @@ macro_rules! bytes32 {
                 &self.0
             }
 
-            /// The first eight hexadecimal characters, for people.
+            /// The first eight hexadecimal characters, for display.
             #[must_use]
             pub fn short(&self) -> String {
                 self.to_string().chars().take(8).collect()

@@ -1,4 +1,4 @@
-//! What people see of the machine: the source of `status`, the dashboard and the metrics.
+//! The operator-visible state of the machine: the source of `status`, the dashboard and the metrics.
 
 use std::borrow::Cow;
 

@@ -19,7 +19,7 @@ pub enum PipelineError {
     Manifest {
         /// Dotted name.
         field: &'static str,
-        /// Why.
+        /// What is wrong with its value.
         reason: String,
     },
     /// A federation of an earlier version, whose updates carried weights of their own.

@@ -45,7 +45,7 @@ pub fn encode_record(record: &CertifiedRecord) -> Result<Vec<u8>, CodecError> {
 /// Reads the body of an entry of the given kind.
 ///
 /// # Errors
-/// Why it is no record, for people.
+/// Why it is not a record, for the message.
 pub fn decode_record(kind: u32, body: &[u8]) -> Result<CertifiedRecord, String> {
     if kind != RECORD_ENTRY {
         return Err(format!(

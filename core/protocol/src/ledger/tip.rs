@@ -88,7 +88,7 @@ impl Tip {
     /// Checks that `certified` is the next record, signed by a quorum, its certificates included.
     ///
     /// # Errors
-    /// What is wrong, for people.
+    /// What is wrong, for the message.
     pub fn check(&self, roster: &Roster<'_>, certified: &CertifiedRecord) -> Result<(), String> {
         self.check_place(roster, &certified.record)?;
         check_signatures(roster, certified)?;
@@ -98,7 +98,7 @@ impl Tip {
     /// Checks that `record` follows from what came before, but not that anybody has signed it.
     ///
     /// # Errors
-    /// What is wrong, for people.
+    /// What is wrong, for the message.
     pub fn check_place(&self, roster: &Roster<'_>, record: &Record) -> Result<(), String> {
         self.check_chain(roster.manifest(), record)?;
         self.check_outcome(roster, record)

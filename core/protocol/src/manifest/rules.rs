@@ -19,7 +19,7 @@ pub struct SetTooSmall {
 /// How many may fail and how many must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// n.
+    /// n: the number of members, 3 to [`MAX_MEMBERS`](crate::limits::MAX_MEMBERS).
     pub member_count: u16,
     /// f = floor((n-1)/3): members that may be faulty in any way.
     pub max_faulty: u16,

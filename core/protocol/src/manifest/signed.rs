@@ -34,7 +34,7 @@ pub enum ManifestSignatureError {
         "the signature of founder {name:?} over this manifest does not verify: let it sign again"
     )]
     WrongSignature {
-        /// Whose.
+        /// The founder's name.
         name: String,
     },
     /// The key that should sign belongs to no member.

@@ -106,7 +106,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// The kind's name for people: in logs, in the reasons of dropped messages and in evidence.
+    /// The kind's name for operators: in logs, in the reasons of dropped messages and in evidence.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {

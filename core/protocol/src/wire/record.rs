@@ -49,9 +49,9 @@ pub struct Record {
     pub federation: FederationId,
     /// The manifest in force.
     pub manifest: ManifestDigest,
-    /// Which epoch.
+    /// The epoch of the round.
     pub epoch: Epoch,
-    /// Which round.
+    /// The round that ended.
     pub round: Round,
     /// Digest of the record before; the manifest digest for the first.
     pub previous: RecordDigest,

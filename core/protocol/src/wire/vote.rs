@@ -32,7 +32,7 @@ pub enum Decision {
 pub enum Value {
     /// Set: open the sum of exactly these.
     Aggregate {
-        /// U.
+        /// The decided set, U.
         set: UpdateSet,
         /// The sum of its ciphertexts.
         aggregate: ObjectRef,

@@ -22,7 +22,7 @@ pub enum RoundOutcome {
 /// `GET /v1/rounds`: one finished round, as recorded by this node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundReport {
-    /// Which round.
+    /// The round that ended.
     pub round: Round,
     /// How it ended.
     pub outcome: RoundOutcome,
