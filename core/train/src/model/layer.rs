@@ -99,13 +99,24 @@ struct Backward<'a> {
 
 impl Backward<'_> {
     fn project(&mut self, projection: Projection, dy: Tensor<2>) -> Tensor<2> {
+        self.project_onto(None, projection, dy)
+    }
+
+    /// The gradient of the projection's input, added to `sum` if there is one.
+    fn project_onto(
+        &mut self,
+        sum: Option<Tensor<2>>,
+        projection: Projection,
+        dy: Tensor<2>,
+    ) -> Tensor<2> {
         let slot = projection.slot();
         let (Some(linear), Some(saved)) =
             (&self.layer.projections[slot], self.projections[slot].take())
         else {
-            return dy;
+            return sum.unwrap_or(dy);
         };
-        let (dx, gradients) = linear.backward(dy, &saved, self.lora[slot].as_ref(), self.wants);
+        let lora = self.lora[slot].as_ref();
+        let (dx, gradients) = linear.backward(sum, dy, &saved, lora, self.wants);
         self.gradients.projections[slot] = gradients;
         dx
     }
@@ -146,14 +157,13 @@ impl Layer {
             None => attention::forward(shape, q, k, v, context.window),
             Some(past) => past.attend(shape, [q, k, v], context.window),
         };
-        let mixed = kernels::join_heads(mixed, shape.queries(), None, 1.0);
         let out = pass.project(Projection::OProj, &mixed);
-        let x = x + self.scaled(pass.norm(AFTER_ATTENTION, out));
+        let x = kernels::add(self.scaled(pass.norm(AFTER_ATTENTION, out)), &x);
         let normed = pass.norm(BEFORE_MLP, x.clone());
         let [gate, up] = self.gate_and_up(&mut pass, &normed);
         let inner = kernels::gated(&gate, &up, self.activation);
         let out = pass.project(Projection::DownProj, &inner);
-        let y = x + self.scaled(pass.norm(AFTER_MLP, out));
+        let y = kernels::add(self.scaled(pass.norm(AFTER_MLP, out)), &x);
         let Forward { norms, projections, .. } = pass;
         (y, LayerSaved { norms, projections, qk_norm, attention, gate, up })
     }
@@ -174,18 +184,17 @@ impl Layer {
         let d_inner = pass.project(Projection::DownProj, d_out);
         let (d_gate, d_up) = kernels::gated_backward(&d_inner, &gate, &up, self.activation);
         let d_normed = self.gate_and_up_backward(&mut pass, d_gate, d_up);
-        let dy = dy + pass.norm(BEFORE_MLP, d_normed);
+        let dy = kernels::add(pass.norm(BEFORE_MLP, d_normed), &dy);
 
         let d_out = pass.norm(AFTER_ATTENTION, self.scaled(dy.clone()));
         let d_mixed = pass.project(Projection::OProj, d_out);
-        let d_mixed = kernels::split_heads(d_mixed, shape.queries(), None, 1.0);
         let (dq, dk, dv) = attention::backward(shape, d_mixed, attention);
         let dq = kernels::join_heads(dq, shape.queries(), context.rope, shape.scale);
         let dk = kernels::join_heads(dk, shape.keys(), context.rope, 1.0);
         let dv = kernels::join_heads(dv, shape.keys(), None, 1.0);
         let (dq, dk, d_qk_norm) = self.norm_heads_backward(dq, dk, &qk_norm, wants);
         let d_normed = self.queries_keys_values_backward(&mut pass, [dq, dk, dv]);
-        let dx = dy + pass.norm(BEFORE_ATTENTION, d_normed);
+        let dx = kernels::add(pass.norm(BEFORE_ATTENTION, d_normed), &dy);
         let mut gradients = pass.gradients;
         gradients.qk_norm = d_qk_norm;
         (dx, gradients)
@@ -223,9 +232,9 @@ impl Layer {
         if self.fused() {
             return pass.project(Projection::QkvProj, Tensor::cat(vec![dq, dk, dv], 1));
         }
-        pass.project(Projection::QProj, dq)
-            + pass.project(Projection::KProj, dk)
-            + pass.project(Projection::VProj, dv)
+        let sum = pass.project(Projection::QProj, dq);
+        let sum = pass.project_onto(Some(sum), Projection::KProj, dk);
+        pass.project_onto(Some(sum), Projection::VProj, dv)
     }
 
     fn gate_and_up(&self, pass: &mut Forward<'_>, x: &Tensor<2>) -> [Tensor<2>; 2] {
@@ -246,7 +255,8 @@ impl Layer {
         if self.fused() {
             return pass.project(Projection::GateUpProj, Tensor::cat(vec![d_gate, d_up], 1));
         }
-        pass.project(Projection::GateProj, d_gate) + pass.project(Projection::UpProj, d_up)
+        let sum = pass.project(Projection::GateProj, d_gate);
+        pass.project_onto(Some(sum), Projection::UpProj, d_up)
     }
 
     fn norm_heads(
