@@ -3,11 +3,13 @@
 
 mod file;
 mod proof;
+mod record_error;
 mod tip;
 
 pub use file::{LEDGER_FORMAT, RECORD_ENTRY, decode, decode_record, encode, encode_record};
 pub use proof::Attachments;
 pub(crate) use proof::certifies;
+pub use record_error::RecordError;
 pub use tip::Tip;
 
 use crate::hash::Use;
@@ -45,7 +47,7 @@ pub enum LedgerError {
         /// The round it claims, or would have.
         round: Round,
         /// What is wrong.
-        reason: String,
+        reason: RecordError,
     },
 }
 

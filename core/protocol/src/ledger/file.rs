@@ -4,7 +4,7 @@
 //! The same bytes are the system of record in a node's home, what `ledger export` writes and what
 //! `ledger verify` reads. The form of earlier versions, without checksums, is still read.
 
-use super::LedgerError;
+use super::{LedgerError, RecordError};
 use crate::append_log::{LogFormat, MAGIC_BYTES, MagicError, Parsed};
 use crate::ids::Round;
 use crate::limits::MAX_RECORD_BYTES;
@@ -101,6 +101,6 @@ fn decode_first_version(bytes: &[u8]) -> Result<Vec<CertifiedRecord>, LedgerErro
 const CUT_SHORT: &str = "the file ends within it";
 
 fn wrong_at(index: usize, offset: usize, reason: &str) -> LedgerError {
-    let reason = format!("{reason} (at byte {offset})");
+    let reason = RecordError::Unreadable { reason: reason.to_owned(), offset };
     LedgerError::Record { index, round: Round(index as u64), reason }
 }
