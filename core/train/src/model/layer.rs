@@ -1,15 +1,19 @@
 //! One decoder layer: attention and feed-forward blocks with residuals, forward and backward.
 
+mod feed_forward;
+
 use burn_tensor::Tensor;
 
 use super::attention::{self, AttentionSaved, AttentionShape};
 use super::config::Activation;
+use super::experts::Experts;
 use super::kernels;
 use super::linear::{Linear, LinearGradients, LinearSaved, Wants};
 use super::lora::{Lora, Projection};
 use super::norm::{NormSaved, RmsNorm};
 use super::past::PastLayer;
 use super::rope::RopeTable;
+use feed_forward::FeedForwardSaved;
 
 /// Norms of a layer: before attention, after it, before the feed-forward block, and after it.
 pub(crate) const NORMS: usize = 4;
@@ -25,6 +29,8 @@ pub(crate) struct Layer {
     pub(crate) projections: [Option<Linear>; Projection::COUNT],
     /// Norms on queries and keys. A weight is as wide as one head or as all heads together.
     pub(crate) qk_norm: Option<(RmsNorm, RmsNorm)>,
+    /// The experts of a sparse feed-forward block, which then has no projections.
+    pub(crate) experts: Option<Experts>,
     pub(crate) activation: Activation,
     /// Factor of each block's output before the residual is added.
     pub(crate) residual_scale: f64,
@@ -48,8 +54,7 @@ pub(crate) struct LayerSaved {
     projections: [Option<LinearSaved>; Projection::COUNT],
     qk_norm: Option<(NormSaved, NormSaved)>,
     attention: AttentionSaved,
-    gate: Tensor<2>,
-    up: Tensor<2>,
+    feed_forward: FeedForwardSaved,
 }
 
 /// Gradients of one layer's parameters.
@@ -160,12 +165,10 @@ impl Layer {
         let out = pass.project(Projection::OProj, &mixed);
         let x = kernels::add(self.scaled(pass.norm(AFTER_ATTENTION, out)), &x);
         let normed = pass.norm(BEFORE_MLP, x.clone());
-        let [gate, up] = self.gate_and_up(&mut pass, &normed);
-        let inner = kernels::gated(&gate, &up, self.activation);
-        let out = pass.project(Projection::DownProj, &inner);
+        let (out, feed_forward) = self.feed_forward(&mut pass, &normed);
         let y = kernels::add(self.scaled(pass.norm(AFTER_MLP, out)), &x);
         let Forward { norms, projections, .. } = pass;
-        (y, LayerSaved { norms, projections, qk_norm, attention, gate, up })
+        (y, LayerSaved { norms, projections, qk_norm, attention, feed_forward })
     }
 
     /// `dy` is the gradient of the layer's output; returns that of its input.
@@ -176,14 +179,12 @@ impl Layer {
         lora: &[Option<Lora>; Projection::COUNT],
         context: &LayerContext<'_>,
     ) -> (Tensor<2>, LayerGradients) {
-        let LayerSaved { norms, projections, qk_norm, attention, gate, up } = saved;
+        let LayerSaved { norms, projections, qk_norm, attention, feed_forward } = saved;
         let (shape, wants) = (context.shape, context.wants);
         let gradients = LayerGradients::default();
         let mut pass = Backward { layer: self, lora, wants, norms, projections, gradients };
         let d_out = pass.norm(AFTER_MLP, self.scaled(dy.clone()));
-        let d_inner = pass.project(Projection::DownProj, d_out);
-        let (d_gate, d_up) = kernels::gated_backward(&d_inner, &gate, &up, self.activation);
-        let d_normed = self.gate_and_up_backward(&mut pass, d_gate, d_up);
+        let d_normed = self.feed_forward_backward(&mut pass, d_out, feed_forward);
         let dy = kernels::add(pass.norm(BEFORE_MLP, d_normed), &dy);
 
         let d_out = pass.norm(AFTER_ATTENTION, self.scaled(dy.clone()));
@@ -235,28 +236,6 @@ impl Layer {
         let sum = pass.project(Projection::QProj, dq);
         let sum = pass.project_onto(Some(sum), Projection::KProj, dk);
         pass.project_onto(Some(sum), Projection::VProj, dv)
-    }
-
-    fn gate_and_up(&self, pass: &mut Forward<'_>, x: &Tensor<2>) -> [Tensor<2>; 2] {
-        if !self.fused() {
-            return [Projection::GateProj, Projection::UpProj].map(|which| pass.project(which, x));
-        }
-        let both = pass.project(Projection::GateUpProj, x);
-        let width = both.dims()[1] / 2;
-        [0, width].map(|start| both.clone().narrow(1, start, width))
-    }
-
-    fn gate_and_up_backward(
-        &self,
-        pass: &mut Backward<'_>,
-        d_gate: Tensor<2>,
-        d_up: Tensor<2>,
-    ) -> Tensor<2> {
-        if self.fused() {
-            return pass.project(Projection::GateUpProj, Tensor::cat(vec![d_gate, d_up], 1));
-        }
-        let sum = pass.project(Projection::GateProj, d_gate);
-        pass.project_onto(Some(sum), Projection::UpProj, d_up)
     }
 
     fn norm_heads(
