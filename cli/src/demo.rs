@@ -45,7 +45,7 @@ pub struct DemoArgs {
     /// Without them, what ships with the sources.
     #[command(flatten)]
     pub source: ModelAndData,
-    /// Share of the data that is held out where no --held-out is given
+    /// Fraction of the data that is held out where no --held-out is given
     #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
     pub held_out_fraction: f64,
     /// How the members hold the base model's matrices in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or `stored`

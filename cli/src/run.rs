@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use fedshieldd::control::api::ErrorCode;
-use fedshieldd::service::last_words;
+use fedshieldd::service::write_last_line;
 
 use crate::args::{Cli, CliCommand};
 use crate::command::{
@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
         // The daemon has logged its failure already; standard error may be a log whose reader is
         // stuck.
         Err(failure) if matches!(cli.command, CliCommand::Daemon(_)) => {
-            last_words(&failure_text(&failure, json));
+            write_last_line(&failure_text(&failure, json));
             ExitCode::from(failure.exit_code())
         }
         Err(failure) => {

@@ -82,7 +82,8 @@ impl Examples {
                 format!("{count} lines of the data files cannot be used and are left out: {named}")
             }
         };
-        let hint = "mend them, and they are used from the next round on; `data.on_bad_line` decides what is \
+        let hint = "fix them, and they are used from the next round on; `data.on_bad_line` \
+                    decides what is \
                     done with them";
         Some(Condition::new(SKIPPED_CONDITION, Severity::Notice, what).with_hint(hint))
     }
@@ -132,7 +133,8 @@ impl DataLook {
         let message = format!(
             "the data files cannot be used: {problem}. Rounds go on with the {train} examples that were read before"
         );
-        let hint = "mend or bring back the file: it is looked at again by itself. `fedshield-cli data check` lists \
+        let hint = "fix or restore the file: it is checked again automatically. `fedshield-cli \
+                    data check` lists \
                     every line that is wrong. Until then do not restart the daemon, which keeps the examples in \
                     memory only";
         Some(Condition::new(DATA_CONDITION, Severity::Warning, message).with_hint(hint))
@@ -208,7 +210,7 @@ impl DataFiles {
                 None => DataLook::Unchanged,
             };
         }
-        let is_patient = when == Look::WhenQuiet && !known.unrest_is_over(&stamps);
+        let is_patient = when == Look::WhenQuiet && !known.have_settled(&stamps);
         if is_patient && !stamps.iter().all(|stamp| stamp.is_older_than(QUIET)) {
             return DataLook::Busy;
         }
@@ -267,7 +269,7 @@ impl Known {
     /// Whether recently modified files are to be read anyway: nothing has happened to them for
     /// [`QUIET`], or they have kept changing for [`LONGEST_UNREST`]. Measured by the local clock,
     /// because the clock of the file system may differ.
-    fn unrest_is_over(&mut self, stamps: &[Stamp]) -> bool {
+    fn have_settled(&mut self, stamps: &[Stamp]) -> bool {
         let now = Instant::now();
         let Some(unrest) = &mut self.unrest else {
             self.unrest = Some(Unrest { seen: stamps.to_vec(), at: now, since: now });

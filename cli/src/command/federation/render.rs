@@ -157,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn weights_are_shown_with_the_members_before_anybody_signs() {
+    fn weights_are_shown_with_the_members_before_any_founder_signs() {
         let flags = TermsFlags {
             weights: Some(crate::terms::WeightsName::Declared),
             weight_cap: Some(500),

@@ -112,7 +112,7 @@ fn lines_that_come_and_go_are_used_and_counted_and_each_keeps_its_side() {
 }
 
 #[test]
-fn broken_files_change_nothing_and_are_named_until_they_are_mended() {
+fn broken_files_change_nothing_and_are_named_until_they_are_fixed() {
     let good = lines(0..50);
     let bench = bench(&good, None);
     let trained = bench.questions(|set| &set.train);
