@@ -95,7 +95,7 @@ enum Weights {
     /// All of it, `[batch, kv_heads, group * queries, keys]`: where few tokens are computed.
     Kept(Tensor<4>),
     /// Nothing that grows with the square of the length, on the processor; see [`host`].
-    Host(host::Saved),
+    Host(Box<host::Saved>),
     /// The same on other devices; see [`blocks`].
     Blocks(blocks::Saved),
 }
@@ -111,7 +111,7 @@ pub(crate) fn forward(
     window: Option<usize>,
 ) -> (Tensor<2>, AttentionSaved) {
     let (out, weights) = match host::forward(shape, [&q, &k, &v], window) {
-        Some((out, saved)) => (out, Weights::Host(saved)),
+        Some((out, saved)) => (out, Weights::Host(Box::new(saved))),
         None => {
             let (out, saved) = blocks::forward(shape, &q, &k, &v, window);
             let out = kernels::join_heads(out, shape.queries(), None, 1.0);
