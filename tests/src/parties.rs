@@ -101,6 +101,7 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
         model: Work::model(),
         train: vec![domains[usize::from(index) % domains.len()].clone()],
         held_out: Vec::new(),
+        spill: None,
         held_out_fraction: 0.1,
         device: ComputeDevice::Cpu,
         gradient_checkpointing: false,

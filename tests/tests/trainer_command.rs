@@ -85,6 +85,7 @@ fn party_on(data: &Path, model: &Path, mode: Option<&str>, timeout: Duration) ->
     let sources = LearningSources {
         model: model.to_owned(),
         train: vec![data.to_owned()],
+        spill: Some(folder.path().to_owned()),
         held_out_fraction: 0.1,
         command,
         ..LearningSources::default()

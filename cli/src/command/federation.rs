@@ -25,7 +25,7 @@ use crate::screen::Screen;
 use crate::terms::{TermsFlags, TermsPreset, invalid, terms, terms_from_file};
 pub(crate) use confirm::lines as phrase_lines;
 use render::render;
-pub use render::terms_facts;
+pub use render::{data_facts, terms_facts};
 
 /// `federation ...`.
 #[derive(Debug, Subcommand)]

@@ -242,8 +242,11 @@ impl DataFiles {
     }
 
     fn replace(&self, examples: Examples) -> DataLook {
-        let Changes { more, fewer } = examples.set.changes(&self.current().set);
-        if (more, fewer) == (0, 0) {
+        let current = self.current();
+        let Changes { more, fewer } = examples.set.changes(&current.set);
+        let left_out = examples.set.skipped.count;
+        // Lines that are left out do not count as examples; they may come and go by themselves.
+        if (more, fewer) == (0, 0) && examples.set.skipped == current.set.skipped {
             return DataLook::Unchanged;
         }
         let (train, held_out) = (examples.set.train.len(), examples.set.held_out.len());
@@ -254,6 +257,7 @@ impl DataFiles {
         tracing::info!(
             train,
             held_out,
+            left_out,
             "the data files have changed: {}, {fewer} fewer; the next round uses them",
             if more == 1 { "1 line more".to_owned() } else { format!("{more} lines more") },
         );

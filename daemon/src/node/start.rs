@@ -202,6 +202,7 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
         compute_precision: config.training.compute_precision,
         template: config.data.template.clone(),
         reading: config.data.reading().map_err(data_error)?,
+        spill: Some(home.path().to_owned()),
         first_adapter: home.first_adapter(),
         command: command(config, home),
     })

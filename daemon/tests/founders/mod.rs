@@ -12,8 +12,8 @@ use fedshield_fixtures::long_deadlines;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::manifest::{Draft, Member, Terms, TermsFields};
 use fedshieldd::control::api::{
-    Condition, ConfirmRequest, ExpectedMember, FederationView, FoundRequest, InviteRequest,
-    JoinRequest, JoinView, NewFederation, NodeState,
+    Condition, ConfirmRequest, DataSummary, ExpectedMember, FederationView, FoundRequest,
+    InviteRequest, JoinRequest, JoinView, NewFederation, NodeState,
 };
 use fedshieldd::founding::{
     CheckTerms, Founding, FoundingError, JoinPort, JoinPortError, Local, finish_leaving,
@@ -72,13 +72,13 @@ pub(crate) struct Check {
 }
 
 impl CheckTerms for Check {
-    fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
+    fn check(&self, draft: &Draft) -> Result<DataSummary, PipelineError> {
         Plan::of_draft(draft)?;
         if draft.offer.terms.training.template == self.refused_template {
             let source = std::io::Error::other("line 3 does not go with this template");
             return Err(PipelineError::File { path: "data.jsonl".into(), source });
         }
-        Ok(())
+        Ok(DataSummary { examples: 7, ..DataSummary::default() })
     }
 }
 
