@@ -4,6 +4,7 @@ mod digest;
 mod folder;
 mod gguf;
 mod loaded;
+mod names;
 mod packed;
 mod safetensors;
 mod stored;
@@ -14,5 +15,6 @@ pub(crate) use gguf::{
     named_splitting,
 };
 pub use loaded::{LoadedModel, open_config, open_tokenizer};
+pub use names::FolderSource;
 pub use safetensors::{SafetensorsSource, write_safetensors};
 pub use writer::{Precision, SafetensorsWriter};
