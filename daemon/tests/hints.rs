@@ -162,7 +162,7 @@ fn founding_failures() -> Vec<(FoundingError, ErrorCode, [&'static str; 2])> {
         (port(JoinPortError::Timeout(text("20 s"))), E::Timeout, ["20 s", "try again"]),
         (port(JoinPortError::Lost(text("reset"))), E::Unreachable, ["reset", "firewall"]),
         (port(JoinPortError::Busy), E::Timeout, ["no more requests", "nothing is wrong"]),
-        (port(JoinPortError::BusyHere), E::Timeout, ["this node", "under way"]),
+        (port(JoinPortError::BusyHere), E::Timeout, ["this node", "in progress"]),
         (port(JoinPortError::Declined), E::Refused, ["declined", "draft still exists"]),
         (port(JoinPortError::Local(text("shut down"))), E::Internal, ["shut down", "log"]),
         (F::Answer(text("not the terms")), E::Internal, ["not the terms", "versions"]),
