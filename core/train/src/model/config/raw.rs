@@ -33,6 +33,11 @@ pub(super) fn config(object: &Map<String, Value>) -> Outcome<ModelConfig> {
     })?;
     refuse_unknown_meaning(fields, family)?;
     quantised::check(fields)?;
+    let by_layer = name != family.name() || fields.raw("layer_types").is_some();
+    if family == Family::Mistral && by_layer && fields.get("head_dim").is_none() {
+        // transformers makes a Ministral of it, where this field has no default.
+        return Err("head_dim is missing, which a Mistral with layer_types needs".to_owned());
+    }
     let tied = fields.flag("tie_word_embeddings")?.unwrap_or(family.default_tied());
     let mut config = Reader { fields, family }.config(tied)?;
     config.bos_token_id = fields.or_null().ids("bos_token_id")?.first().copied();
@@ -179,8 +184,9 @@ impl Reader<'_> {
             }
             Family::Gemma3 => {
                 config.embedding_scale = (hidden_size as f64).sqrt();
-                let scalar = self.fields.number("query_pre_attn_scalar")?.unwrap_or(256.0);
-                config.attention_scale = scalar.sqrt().recip();
+                // A whole number, as transformers has it.
+                let scalar = self.fields.size("query_pre_attn_scalar")?.unwrap_or(256);
+                config.attention_scale = (scalar as f64).sqrt().recip();
             }
             _ => {}
         }
