@@ -8,6 +8,7 @@ mod ordered;
 mod patterns;
 mod peft;
 mod refused;
+mod rendering;
 mod stored;
 
 pub(crate) use factors::check_fits;
@@ -15,3 +16,4 @@ pub use factors::{AdaptedProjection, Adapter, LoraAdapter};
 pub use gguf::{GgufType, export_gguf_adapter, export_gguf_model};
 pub use merge::export_model;
 pub use peft::{PeftAdapter, export_peft, import_peft};
+pub use rendering::AdapterRendering;
