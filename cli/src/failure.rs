@@ -68,7 +68,7 @@ impl Failure {
     pub fn from_disk(error: &DiskError, path: &Path) -> Self {
         let failure = Self::new(error.code(), error.to_string()).at(path.display());
         match error {
-            DiskError::Full { .. } => failure.next("make room on that disk, then try again"),
+            DiskError::Full { .. } => failure.next("free some space on that disk, then try again"),
             DiskError::ReadOnly { .. } => {
                 failure.next("mount that disk for writing, then try again")
             }

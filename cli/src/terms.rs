@@ -112,7 +112,7 @@ pub struct TermsFlags {
     /// Largest change of one value in a round, in units of steps times learning rate
     #[arg(long, value_name = "FACTOR")]
     pub clip: Option<f64>,
-    /// Share of an update that is left out at the end of the pruning schedule, 0 to 0.95
+    /// Fraction of an update that is left out at the end of the pruning schedule, 0 to 0.95
     #[arg(long, value_name = "SHARE")]
     pub sparsity: Option<f64>,
     /// Step size of the server optimiser: the opened mean of the updates times this is applied. Above 1 where the
@@ -137,7 +137,7 @@ pub struct TermsFlags {
     /// Fewest updates in a sum; a quorum of the members, but at least 3, unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..))]
     pub min_contributors: Option<u16>,
-    /// Minutes until a round that cannot go on is skipped; the other deadlines are shares of it
+    /// Minutes until a round that cannot go on is skipped; the other deadlines are fractions of it
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=10_080))]
     pub round_minutes: Option<u64>,
 }

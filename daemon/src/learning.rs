@@ -57,6 +57,9 @@ pub struct LearningSources {
     pub template: Option<String>,
     /// How records of the files are read.
     pub reading: Reading,
+    /// Folder on whose file system tokens and texts are kept while the daemon runs; `None`: in
+    /// memory.
+    pub spill: Option<PathBuf>,
     /// PEFT folder that the first round starts from, for a manifest that names a first adapter.
     pub first_adapter: PathBuf,
     /// The trainer command; `None`: the built-in trainer.
@@ -138,6 +141,17 @@ impl OpenedModel {
             };
             CommandTrainer { settings: command, request }
         });
+        let summary = data.current().set.summary();
+        tracing::info!(
+            train = summary.examples,
+            held_out = summary.held_out,
+            longest = summary.longest,
+            truncated = summary.truncated,
+            dropped = summary.dropped,
+            left_out = summary.skipped,
+            unknown_fields = ?summary.unknown.keys().collect::<Vec<_>>(),
+            "the data go with the terms"
+        );
         let learning = Learning {
             config: model.config.clone(),
             loader: Mutex::new(Some(model)),

@@ -1,4 +1,4 @@
-//! Every failure that reaches people says what to do next, and says what fits its cause.
+//! Every failure that an operator sees has a hint that fits its cause.
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::ManifestError;

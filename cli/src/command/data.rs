@@ -17,6 +17,7 @@ use fedshieldd::offline::{
 use super::JsonFlag;
 use super::config::load;
 use crate::failure::Failure;
+use crate::interrupt::interrupted;
 use crate::screen::Screen;
 use bar::CheckBar;
 use render::render;
@@ -98,14 +99,29 @@ impl DataCommand {
 /// Runs `data ...`.
 ///
 /// # Errors
-/// A model or file that cannot be read; lines that cannot be used, after the report.
-pub fn run(command: &DataCommand, home: &Home) -> Result<(), Failure> {
+/// A model or file that cannot be read; lines that cannot be used, after the report; a signal to
+/// stop.
+pub async fn run(command: &DataCommand, home: &Home) -> Result<(), Failure> {
     let DataCommand::Check(args) = command;
     let screen = Screen::new(args.json.json);
     let question = question(args, home, &screen)?;
-    let mut bar = CheckBar::new(&question);
-    let checked = check_data(&question, &mut |progress| bar.show(progress));
+    let bar = CheckBar::new(&question);
+    let mut shown = bar.clone();
+    // Nothing is written by a check, so it may end anywhere: the process does not wait for it.
+    let (done, checked) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let checked = check_data(&question, &mut |progress| shown.show(progress));
+        // Nobody waits for it any more after a signal.
+        drop(done.send(checked));
+    });
+    let checked = tokio::select! {
+        checked = checked => {
+            checked.map_err(|_| (ErrorCode::Internal, "the check ended unexpectedly"))
+        }
+        () = interrupted() => Err((ErrorCode::Interrupted, "interrupted: the check is not complete")),
+    };
     bar.end();
+    let checked = checked.map_err(|(code, what)| Failure::new(code, what))?;
     let report = checked.map_err(|error| {
         Failure::new(error.code(), error.to_string()).next(
             "`fedshield-cli data check --help` shows which files are read and the forms of their examples",

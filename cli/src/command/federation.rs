@@ -25,7 +25,7 @@ use crate::screen::Screen;
 use crate::terms::{TermsFlags, TermsPreset, invalid, terms, terms_from_file};
 pub(crate) use confirm::lines as phrase_lines;
 use render::render;
-pub use render::terms_facts;
+pub use render::{data_facts, terms_facts};
 
 /// `federation ...`.
 #[derive(Debug, Subcommand)]
@@ -40,11 +40,11 @@ pub enum FederationCommand {
     Confirm(confirm::ConfirmArgs),
     /// The list of members is wrong: leave the draft, and tell the others why
     Reject(out::OutArgs),
-    /// Be no founder any more; once founded, no member, as long as no round has ended
+    /// Leave the draft; once founded, leave the federation, as long as no round has ended
     Leave(out::OutArgs),
     /// Take a founder off the draft's list (its owner); a frozen draft is open again then, and the others sign anew
     Drop(out::DropArgs),
-    /// Give the draft up (its owner); the founders are told when they ask
+    /// Abandon the draft (its owner); the founders are told when they ask
     Abandon(out::OutArgs),
 }
 
@@ -74,7 +74,7 @@ pub struct NewArgs {
     /// Print the terms as TOML and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// What differs from the preset.
+    /// Changes to the preset.
     #[command(flatten)]
     pub flags: TermsFlags,
     #[command(flatten)]
@@ -99,7 +99,7 @@ pub struct ShowArgs {
 confirms at once."
 )]
 pub struct FoundArgs {
-    /// Do not ask, whatever there is to be warned of
+    /// Do not ask, whatever the warnings
     #[arg(long, short)]
     pub yes: bool,
     #[command(flatten)]
@@ -153,7 +153,7 @@ pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure
                     ErrorCode::Refused,
                     "not founded: the draft is still open",
                 )
-                .next("mend what the warnings name, then run the command again"));
+                .next("fix what the warnings name, then run the command again"));
             }
             let view = daemon.found(&request).await?;
             screen.answer(&view, |view, colours| {
@@ -197,7 +197,10 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         return screen.answer(&terms, |terms, _| toml_of(terms));
     }
     if args.terms.is_none() && args.members == 3 {
-        screen.remark("note: three members need every one of them in every round; use four or more in earnest");
+        screen.remark(
+            "note: three members need every one of them in every round; use four or \
+                       more for real use",
+        );
     }
     if let Some(first) = first {
         first.keep(home).map_err(|error| adapter_failure(&error))?;

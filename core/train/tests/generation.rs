@@ -118,6 +118,7 @@ fn kept_positions_give_the_tokens_of_whole_passes() {
     for family in [
         "llama3",
         "mistral",
+        "qwen3_moe_step",
         "qwen2_window",
         "qwen3_window",
         "gemma3",

@@ -125,7 +125,7 @@ impl Pipeline {
     ) -> Result<Option<SampleAnswer>, PipelineError> {
         let learning = &*self.learning;
         let Some(held_out) = held_out.first() else { return Ok(None) };
-        let shown = held_out.shown();
+        let shown = held_out.shown()?;
         let trainer = learning.trainer()?;
         let answer = |adapter: Option<&dyn Adapter>| {
             let greedy =

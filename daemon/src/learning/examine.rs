@@ -7,7 +7,7 @@ use std::path::Path;
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Draft, Manifest, TermsFields, Training};
 use fedshield_train::adapter::{AdapterRendering, PeftAdapter};
-use fedshield_train::data::DataSettings;
+use fedshield_train::data::{DataSettings, DataSummary};
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
 use fedshield_train::model::ModelConfig;
 use fedshield_train::text::{Template, TextTokenizer};
@@ -35,12 +35,13 @@ impl TermsChecker {
         Self { config, tokenizer, sources }
     }
 
-    /// Refuses terms that could be agreed to and could not be trained on here. Takes as long as reading the data.
+    /// Refuses terms that could be agreed to and could not be trained on here; describes the data
+    /// otherwise. Takes as long as reading the data.
     ///
     /// # Errors
     /// Names the field and its allowed values, or the data file and line that does not match the
     /// terms.
-    pub fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
+    pub fn check(&self, draft: &Draft) -> Result<DataSummary, PipelineError> {
         let plan = Plan::of_draft(draft)?;
         let terms = &draft.offer.terms;
         let (length, most) = (terms.training.sequence_length as usize, self.config.context());
@@ -50,11 +51,12 @@ impl TermsChecker {
             );
             return Err(PipelineError::manifest("training.sequence_length", reason));
         }
-        self.examination().examine(&terms.training, &plan.settings, plan.rendering)?;
+        let examination = self.examination();
+        let examined = examination.examine(&terms.training, &plan.settings, plan.rendering)?;
         if let Some(wanted) = terms.adapter.first {
             named_adapter(&self.config, &self.sources.first_adapter, wanted, &plan.settings)?;
         }
-        Ok(())
+        Ok(examined.data.current().set.summary())
     }
 
     /// The same for terms that are in force: checks only whether they match model, trainer and data
@@ -160,7 +162,14 @@ fn read_data(
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
         tokenizer,
-        settings: DataSettings { template, max_length, held_out, reading, keeps_text },
+        settings: DataSettings {
+            template,
+            max_length,
+            held_out,
+            reading,
+            keeps_text,
+            spill: sources.spill.clone(),
+        },
     })
     .map_err(PipelineError::Data)
 }

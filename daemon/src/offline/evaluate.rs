@@ -158,7 +158,7 @@ impl Work<'_> {
             if compared == self.question.exact {
                 break;
             }
-            let shown = example.shown();
+            let shown = example.shown()?;
             let reference = shown.answer();
             let limit = self.question.short_tokens + 1;
             if self.trainer.tokenizer().encode_first(reference, limit)?.len() == limit {
@@ -174,7 +174,7 @@ impl Work<'_> {
     fn samples(&self, adapter: &dyn Adapter) -> Result<Vec<SampleAnswers>, TrainError> {
         let mut samples = Vec::new();
         for example in self.examples.iter().take(self.question.samples) {
-            let shown = example.shown();
+            let shown = example.shown()?;
             let turns = shown.turns();
             let asked = turns.iter().rev().find(|turn| turn.role == Role::User);
             let answer = |adapter: Option<&dyn Adapter>| {

@@ -98,7 +98,7 @@ pub(super) fn check_targets(
     let layers = model.layers;
     let is_target =
         |name: &str| config.is_target(name).map_err(|reason| TrainError::format(path, reason));
-    for name in others(layers) {
+    for name in others(model) {
         if is_target(&name)? {
             let reason = format!("target_modules means {name} too, which gets no adapter here");
             return Err(TrainError::format(path, reason));
@@ -137,7 +137,7 @@ pub(super) fn check_targets(
 }
 
 /// Modules of a decoder that are not projections an adapter can have here.
-fn others(layers: usize) -> impl Iterator<Item = String> {
+fn others(model: &ModelConfig) -> impl Iterator<Item = String> {
     const WHOLE: [&str; 7] = [
         "",
         "model",
@@ -158,9 +158,16 @@ fn others(layers: usize) -> impl Iterator<Item = String> {
         "pre_feedforward_layernorm",
         "post_feedforward_layernorm",
     ];
-    let inside = (0..layers).flat_map(|layer| {
+    const EXPERTS: [&str; 2] = ["mlp.gate", "mlp.experts"];
+    let inside = (0..model.layers).flat_map(move |layer| {
         let whole = format!("model.layers.{layer}");
-        std::iter::once(whole).chain(IN_LAYER.map(|name| layer_name(layer, name)))
+        let sparse = EXPERTS.into_iter().filter(move |_| model.experts_of(layer).is_some());
+        let dense = Projection::in_layer(model, layer).iter();
+        // In a mixture of experts, the projections of a dense layer get no adapter either.
+        let dense = dense.filter(|one| !Projection::of(model).contains(one));
+        let names = sparse.map(str::to_owned).chain(dense.map(|one| one.path()));
+        let names = names.chain(IN_LAYER.map(str::to_owned));
+        std::iter::once(whole).chain(names.map(move |name| layer_name(layer, &name)))
     });
     WHOLE.into_iter().map(str::to_owned).chain(inside)
 }

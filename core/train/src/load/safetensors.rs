@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
@@ -15,6 +16,16 @@ use super::packed;
 use super::writer::{Precision, SafetensorsWriter};
 use crate::model::TensorSource;
 use crate::{Result, TrainError};
+
+/// A matrix inside a tensor of three dimensions.
+pub(super) struct Part {
+    /// The dimensions that the whole tensor must have.
+    pub(super) dims: [usize; 3],
+    /// The matrix's index in the first of them.
+    pub(super) index: usize,
+    /// The rows wanted of that matrix.
+    pub(super) rows: Range<usize>,
+}
 
 /// The tensors of a folder or of a single safetensors file.
 pub struct SafetensorsSource {
@@ -101,6 +112,26 @@ impl SafetensorsSource {
             return Ok((view.shape().to_vec(), plain(&view).map_err(bad)?));
         }
         packed::decode(&|name| self.view(name).ok(), name, &view).map_err(bad)
+    }
+
+    /// The values of a part of a tensor that is stored unpacked.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has other dimensions or is packed.
+    pub(super) fn read_part(&self, name: &str, part: &Part) -> Result<Vec<f32>> {
+        let view = self.view(name)?;
+        let bad = |reason: String| TrainError::tensor(self.file(name), name, reason);
+        if view.shape() != part.dims || part.index >= part.dims[0] || part.rows.end > part.dims[1] {
+            return Err(bad(format!("shape {:?}, expected {:?}", view.shape(), part.dims)));
+        }
+        let [matrices, rows, columns] = part.dims;
+        let width = view.data().len() / (matrices * rows).max(1);
+        let first = part.index * rows;
+        let bytes =
+            view.data().get((first + part.rows.start) * width..(first + part.rows.end) * width);
+        let shape = vec![part.rows.len(), columns];
+        let inside = TensorView::new(view.dtype(), shape, bytes.unwrap_or_default());
+        inside.map_err(|e| e.to_string()).and_then(|inside| plain(&inside)).map_err(bad)
     }
 
     fn view(&self, name: &str) -> Result<TensorView<'_>> {

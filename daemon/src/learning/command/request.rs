@@ -125,11 +125,12 @@ pub(super) fn write_examples(
     options.write(true).create_new(true).mode(PRIVATE_FILE);
     let mut out = BufWriter::new(options.open(path).map_err(file)?);
     for example in examples {
-        let shown = example.example.turns();
-        let sequence = example.sequence();
+        let whole = example.example()?;
+        let shown = whole.turns();
+        let sequence = example.sequence()?;
         let labels = sequence.ids.iter().zip(&sequence.labels);
         let line = Line {
-            messages: shown.get(..example.turns).unwrap_or(&shown),
+            messages: shown.get(..example.turn_count()).unwrap_or(&shown),
             input_ids: &sequence.ids,
             labels: labels.map(|(id, label)| if *label { i64::from(*id) } else { -100 }).collect(),
         };

@@ -64,7 +64,10 @@ impl TensorSource for GgufSource {
         let path = self.path();
         let stored = gguf_name(name, self.family)
             .ok_or_else(|| TrainError::tensor(path, name, "GGUF has no name for it"))?;
-        let (found, mut values) = self.file.values(&stored)?;
+        let (found, mut values) = match expert(name) {
+            Some((_, index)) => self.file.matrix_of(&stored, index)?,
+            None => self.file.values(&stored)?,
+        };
         if found != shape {
             let reason = format!("shape {found:?} (as {stored}), expected {shape:?}");
             return Err(TrainError::tensor(path, name, reason));
@@ -106,6 +109,10 @@ pub(crate) fn gguf_name(name: &str, family: Family) -> Option<String> {
     }
     let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
     let (module, kind) = rest.rsplit_once('.')?;
+    if let Some((projection, _)) = expert(name) {
+        let which = projection.strip_suffix("_proj.weight")?;
+        return Some(format!("blk.{layer}.ffn_{which}_exps.weight"));
+    }
     let before = family.norms() == NormPlaces::Before;
     let module = match module {
         "input_layernorm" => "attn_norm",
@@ -120,12 +127,21 @@ pub(crate) fn gguf_name(name: &str, family: Family) -> Option<String> {
         "self_attn.o_proj" => "attn_output",
         "self_attn.q_norm" => "attn_q_norm",
         "self_attn.k_norm" => "attn_k_norm",
+        "mlp.gate" => "ffn_gate_inp",
         "mlp.gate_proj" => "ffn_gate",
         "mlp.up_proj" | "mlp.gate_up_proj" => "ffn_up",
         "mlp.down_proj" => "ffn_down",
         _ => return None,
     };
     Some(format!("blk.{layer}.{module}.{kind}"))
+}
+
+/// The projection of one expert and the expert's number: GGUF stores all experts of a layer in one
+/// tensor of three dimensions.
+fn expert(name: &str) -> Option<(&str, usize)> {
+    let (_, rest) = name.split_once(".mlp.experts.")?;
+    let (number, projection) = rest.split_once('.')?;
+    Some((projection, number.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -147,6 +163,8 @@ mod tests {
         assert_eq!(name("post_attention_layernorm", Family::Llama), stored("ffn_norm"));
         assert_eq!(name("post_attention_layernorm", Family::Gemma3), stored("post_attention_norm"));
         assert_eq!(name("mlp.gate_up_proj", Family::Phi3), stored("ffn_up"));
+        assert_eq!(name("mlp.gate", Family::Qwen3Moe), stored("ffn_gate_inp"));
+        assert_eq!(name("mlp.experts.7.up_proj", Family::Qwen3Moe), stored("ffn_up_exps"));
         assert_eq!(gguf_name("something.else", Family::Llama), None);
     }
 }

@@ -23,7 +23,7 @@ const WORTH_TRYING_BYTES: u64 = 1 << 20;
 const FETCH_MEMORY: Duration = Duration::from_secs(60);
 
 /// What waits for free space.
-pub(super) struct Room {
+pub(super) struct DiskSpace {
     conditions: Conditions,
     home: PathBuf,
     /// The last error of the disk.
@@ -34,7 +34,7 @@ pub(super) struct Room {
     jobs: BTreeSet<JobId>,
     /// Those of them that are being retried.
     trying: BTreeSet<JobId>,
-    look_at: Instant,
+    check_at: Instant,
     jobs_at: Instant,
     job_pause: Duration,
     /// Free bytes when the last job failed.
@@ -42,7 +42,7 @@ pub(super) struct Room {
     fetch_failed: Option<Instant>,
 }
 
-impl Room {
+impl DiskSpace {
     pub(super) fn new(conditions: Conditions, home: PathBuf) -> Self {
         Self {
             conditions,
@@ -51,7 +51,7 @@ impl Room {
             stalled: None,
             jobs: BTreeSet::new(),
             trying: BTreeSet::new(),
-            look_at: Instant::now(),
+            check_at: Instant::now(),
             jobs_at: Instant::now(),
             job_pause: PAUSE,
             free: 0,
@@ -111,14 +111,14 @@ impl Room {
     }
 
     /// When to check next; `None` while nothing waits for free space.
-    pub(super) fn next_look(&self) -> Option<Instant> {
+    pub(super) fn next_check(&self) -> Option<Instant> {
         let waits = !self.jobs.is_empty() || self.fetch_failed.is_some();
-        self.stalled.or_else(|| waits.then_some(self.look_at))
+        self.stalled.or_else(|| waits.then_some(self.check_at))
     }
 
     /// The jobs that are to be retried now.
-    pub(super) fn look(&mut self) -> Vec<JobId> {
-        self.look_at = Instant::now() + PAUSE;
+    pub(super) fn due_jobs(&mut self) -> Vec<JobId> {
+        self.check_at = Instant::now() + PAUSE;
         if self.fetch_failed.is_some_and(|at| at.elapsed() >= FETCH_MEMORY) {
             self.fetched();
         }
@@ -141,8 +141,8 @@ impl Room {
 
     fn failed(&mut self, reason: &str) {
         reason.clone_into(&mut self.reason);
-        self.look_at = Instant::now() + PAUSE;
-        self.conditions.set(no_room(reason));
+        self.check_at = Instant::now() + PAUSE;
+        self.conditions.set(disk_full(reason));
     }
 
     fn free_bytes(&self) -> u64 {
@@ -152,10 +152,10 @@ impl Room {
 }
 
 /// The condition while something waits for free space.
-pub(crate) fn no_room(reason: &str) -> Condition {
+pub(crate) fn disk_full(reason: &str) -> Condition {
     let message = format!("{reason}; the node waits and goes on by itself when it can write again");
     Condition::new(DISK_FULL, Severity::Blocking, message)
-        .with_hint("make room on that disk, or mount it for writing if it is read-only")
+        .with_hint("free some space on that disk, or mount it for writing if it is read-only")
 }
 
 #[cfg(test)]
@@ -168,29 +168,29 @@ mod tests {
     use super::*;
     use crate::control::api::NodeStatus;
 
-    fn room() -> (Room, watch::Receiver<NodeStatus>) {
+    fn disk_space() -> (DiskSpace, watch::Receiver<NodeStatus>) {
         let (sender, receiver) = watch::channel(NodeStatus::starting("a", IdentityKey([1; 32])));
-        (Room::new(Conditions::new(Arc::new(sender)), "/".into()), receiver)
+        (DiskSpace::new(Conditions::new(Arc::new(sender)), "/".into()), receiver)
     }
 
     #[test]
-    fn it_is_said_until_everything_that_waited_has_been_written() {
-        let (mut room, status) = room();
+    fn it_is_reported_until_everything_that_waited_has_been_written() {
+        let (mut space, status) = disk_space();
         let said = || status.borrow().conditions.iter().any(|it| it.name == DISK_FULL);
-        assert!(room.next_look().is_none());
-        room.stall("no space left on the disk that holds /x");
-        room.job_failed(JobId(3), "no space left on the disk that holds /y");
-        assert!(said() && room.next_look().is_some());
+        assert!(space.next_check().is_none());
+        space.stall("no space left on the disk that holds /x");
+        space.job_failed(JobId(3), "no space left on the disk that holds /y");
+        assert!(said() && space.next_check().is_some());
         assert!(status.borrow().conditions[0].message.contains("/y"));
-        room.resume();
-        room.show();
+        space.resume();
+        space.show();
         assert!(said(), "a job still waits");
-        room.jobs_at = Instant::now();
-        assert_eq!(room.look(), [JobId(3)]);
-        assert!(said(), "whether there is room is known when it has ended");
-        room.job_ended(JobId(4));
+        space.jobs_at = Instant::now();
+        assert_eq!(space.due_jobs(), [JobId(3)]);
+        assert!(said(), "whether there is space is known when it has ended");
+        space.job_ended(JobId(4));
         assert!(said(), "that was another job");
-        room.job_ended(JobId(3));
-        assert!(!said() && room.next_look().is_none());
+        space.job_ended(JobId(3));
+        assert!(!said() && space.next_check().is_none());
     }
 }

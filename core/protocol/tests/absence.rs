@@ -1,4 +1,4 @@
-//! Who is away is not waited for, and nobody else can make a member count as away.
+//! Absent members are not waited for, and no member can make another one count as absent.
 
 mod fixture;
 
@@ -13,9 +13,10 @@ use fixture::{message, object};
 
 /// The heartbeat of the fixture's deadlines, in ms.
 const BEAT_MS: u64 = 100;
-/// Heartbeats until a silent member is away: three seconds, because three heartbeats are shorter.
+/// Heartbeats until a silent member counts as absent: three seconds, because three heartbeats are
+/// shorter.
 const SILENCE: u64 = 31;
-/// Heartbeats until a goodbye is believed.
+/// Heartbeats until a goodbye takes effect.
 const CONFIRMATION: u64 = 6;
 
 const fn goodbye(number: u32, why: Leave) -> Body {
@@ -23,7 +24,8 @@ const fn goodbye(number: u32, why: Leave) -> Body {
 }
 
 impl Bench {
-    /// So many heartbeats of this member, in each of which `alive` say where they are; nothing else happens.
+    /// Runs `count` heartbeats of this member, during each of which the members in `alive` send
+    /// one of theirs.
     fn beats(&mut self, count: u64, alive: &[u16]) -> Vec<Effect> {
         let mut effects = Vec::new();
         for _ in 0..count {
@@ -112,12 +114,13 @@ fn too_few_updates_for_a_sum_wait_for_the_timer() {
 }
 
 #[test]
-fn who_returns_in_time_is_waited_for_again_and_counts() {
+fn a_member_that_returns_in_time_is_waited_for_again_and_counts() {
     let mut bench = Bench::new();
     bench.begin();
     bench.contribute();
     bench.commit(&[1]);
-    // Member 2 trains; member 3 is given up, then comes back before the round has gone on.
+    // Member 2 trains; member 3 is no longer waited for, then returns before the round has
+    // continued.
     bench.beats(2 * SILENCE, &[1, 2]);
     assert!(!bench.machine.status().members[3].here);
     bench.beats(1, &[1, 2, 3]);
@@ -125,7 +128,7 @@ fn who_returns_in_time_is_waited_for_again_and_counts() {
     assert_eq!(bench.phase(), Phase::Commit, "member 3 is back");
     bench.beats(SILENCE, &[1, 2]);
     assert_eq!(bench.phase(), Phase::Transfer, "and gone again");
-    // Back a second time: what it commits before this member has reported still counts.
+    // It returns a second time: what it commits before this member has reported still counts.
     bench.commit(&[3]);
     assert!(bench.machine.status().members[3].committed);
 }
@@ -144,7 +147,7 @@ fn a_goodbye_is_believed_after_one_heartbeat() {
     assert_eq!(bench.machine.status().members[3].left, Some(Leave::Stopped));
 }
 
-/// A paused member still says where it is, but not that it is ready.
+/// A paused member still sends heartbeats, but does not announce that it is ready.
 #[test]
 fn a_paused_member_is_not_waited_for_in_any_round_until_it_is_ready_again() {
     let mut bench = Bench::new();
@@ -172,21 +175,22 @@ fn an_old_goodbye_does_not_silence_a_member_that_is_back() {
     bench.begin();
     bench.contribute();
     bench.commit(&[1, 2]);
-    // Sent, taken back by what came after it, then repeated by another again and again.
+    // The goodbye was sent, revoked by a later message, then replayed by another member again and
+    // again.
     bench.receive(3, goodbye(0, Leave::Stopped));
     for _ in 0..100 {
         bench.beats(1, &[1, 2, 3]);
         bench.receive(3, goodbye(0, Leave::Stopped));
     }
     assert!(bench.dropped("goodbye: its sender has come back"));
-    // One that was kept from this member until now, of the same round.
+    // A goodbye of the same round that was withheld from this member until now.
     for number in 1..100 {
         bench.receive(3, goodbye(number, Leave::Paused));
         bench.beats(1, &[1, 2, 3]);
     }
     assert_eq!(bench.phase(), Phase::Commit);
     assert!(bench.machine.status().members[3].here);
-    // Of an earlier round.
+    // A goodbye of an earlier round.
     let bytes = message(&bench.manifest, Round(1), 3, heartbeat(4, RecordDigest([1; 32])));
     bench.handle(Event::Message { from: MemberIndex(3), bytes });
     bench.receive(3, goodbye(200, Leave::Stopped));
@@ -209,7 +213,7 @@ fn nobody_can_say_goodbye_for_another() {
 }
 
 #[test]
-fn a_machine_that_was_suspended_gives_nobody_up() {
+fn a_machine_that_was_suspended_counts_no_member_as_absent() {
     let mut bench = Bench::new();
     bench.begin();
     bench.contribute();
@@ -220,7 +224,8 @@ fn a_machine_that_was_suspended_gives_nobody_up() {
     assert!(bench.machine.status().members[3].reachable || bench.machine.status().wait.is_some());
 }
 
-/// Announcements may not reach everybody: a connected member is asked before it is given up, and answers directly.
+/// Announcements may not reach every member: a connected member is pinged before it counts as
+/// absent, and answers directly.
 #[test]
 fn a_silent_member_is_pinged_and_a_pinged_member_answers() {
     let mut bench = Bench::new();
@@ -278,7 +283,7 @@ fn an_update_whose_contributor_left_before_anyone_had_it_is_left_out() {
 }
 
 #[test]
-fn a_view_whose_proposer_is_away_is_not_waited_for() {
+fn a_view_whose_proposer_is_absent_is_not_waited_for() {
     let mut bench = Bench::new();
     bench.begin();
     bench.tick(TimerId::Commit, 1_000);
@@ -309,7 +314,7 @@ fn a_pause_takes_effect_at_once_before_a_round_and_after_it_in_one() {
     assert_eq!(bench.phase(), Phase::Commit, "it goes on with what it has promised");
     assert!(bench.goodbyes(&effects).is_empty(), "and says nothing before it takes effect");
 
-    // A restart does not set it free: its commitment is out.
+    // A restart does not release it: its commitment has been sent.
     bench.boot();
     bench.handle(Event::Operator(Command::Pause));
     bench.begin();
@@ -327,14 +332,14 @@ fn a_pause_takes_effect_at_once_before_a_round_and_after_it_in_one() {
 }
 
 #[test]
-fn the_last_word_of_a_daemon_is_its_goodbye() {
+fn the_last_message_of_a_daemon_is_its_goodbye() {
     let mut bench = Bench::new();
     bench.begin();
     let effects = bench.handle(Event::Operator(Command::Leave));
     assert_eq!(bench.goodbyes(&effects)[0].why, Leave::Stopped);
     let direct = effects.iter().filter(|effect| matches!(effect, Effect::Send { .. })).count();
     assert_eq!((effects.len(), direct), (4, 3), "to everyone and to each, and nothing else");
-    assert!(bench.beats(3, &[1, 2, 3]).is_empty(), "not a word after it");
+    assert!(bench.beats(3, &[1, 2, 3]).is_empty(), "nothing is sent after it");
 }
 
 #[test]
@@ -346,10 +351,10 @@ fn a_member_that_sits_a_round_out_announces_it() {
     assert_eq!(bench.machine.status().members[0].left, Some(Leave::SitsOut));
 }
 
-/// Who comes late finds that the others have reported, or too many of the committee: its own update can be in no set any more,
-/// and it may be the proposer.
+/// A late member finds that the others have reported, or too many of the committee have: its own
+/// update cannot be in any set any more, and it may be the proposer.
 #[test]
-fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
+fn an_update_that_no_report_can_list_any_more_is_not_waited_for() {
     for commits in [true, false] {
         let mut bench = Bench::new();
         bench.begin();
@@ -387,7 +392,8 @@ fn an_update_that_no_report_can_list_any_more_holds_up_nobody() {
     }
 }
 
-/// A member that does not get ready says so: the others need not wait for it in every round.
+/// A member that does not become ready announces it: the others need not wait for it in every
+/// round.
 #[test]
 fn a_member_that_catches_up_for_long_announces_it_and_takes_it_back() {
     let (_, records) = fixture::ledger();
@@ -407,9 +413,9 @@ fn a_member_that_catches_up_for_long_announces_it_and_takes_it_back() {
     assert!(bench.goodbyes(&effects).is_empty());
 }
 
-/// The last heartbeat of a member that is gone, repeated for ever, does not keep it alive.
+/// Replaying the last heartbeat of an absent member does not make it count as present.
 #[test]
-fn a_message_of_an_earlier_round_is_no_sign_of_life() {
+fn a_message_of_an_earlier_round_does_not_show_presence() {
     let (_, records) = fixture::ledger();
     let mut bench = Bench::new();
     let old = message(&bench.manifest, Round(1), 3, heartbeat(4, RecordDigest([1; 32])));

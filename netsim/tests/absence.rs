@@ -1,4 +1,4 @@
-//! A member that is away costs the others a few heartbeats, not the timers of each round.
+//! An absent member costs the others a few heartbeats, not the timers of each round.
 
 use fedshield_netsim::l0::{
     Absence, AbsenceKind, Crash, Fault, Federation, Loss, Options, Outcome, Plan, run_seed,
@@ -35,20 +35,20 @@ fn longest(outcome: &Outcome) -> u64 {
     lengths(outcome).into_iter().max().unwrap()
 }
 
-/// The longest of forty rounds with all members there.
+/// The longest of forty rounds with all members present.
 fn full(members: u16) -> u64 {
     longest(&run(members, 5, Plan::fault_free(members)))
 }
 
 #[test]
-fn forty_rounds_with_one_member_away_take_as_long_as_with_all() {
+fn forty_rounds_with_one_member_absent_take_as_long_as_with_all() {
     for members in [4, 5, 7, 10] {
         let full = full(members);
-        for away in [0, members - 1] {
-            let faulty = vec![(MemberIndex(away), Fault::Silent)];
+        for absent in [0, members - 1] {
+            let faulty = vec![(MemberIndex(absent), Fault::Silent)];
             let outcome = run(members, 5, Plan { faulty, ..Plan::fault_free(members) });
             let lengths = lengths(&outcome);
-            // The first round finds out that it is away; the others know.
+            // It is found absent in the first round; later rounds know it from the start.
             assert!(lengths[0] <= full + 4 * BEAT_MS, "{members} members: {lengths:?}");
             for (round, length) in lengths.iter().enumerate().skip(1) {
                 assert!(*length <= full + BEAT_MS, "{members} members, round {round}: {lengths:?}");
@@ -65,16 +65,19 @@ fn members_that_stop_pause_and_crash_in_turn_cost_a_few_heartbeats_each() {
         let full = full(members);
         for seed in 0..6 {
             let mut plan = Plan::fault_free(members);
-            // One after the other is away, each for some rounds, each in another way.
+            // The members are absent one after another, each for some rounds and in another way.
             for turn in 0..24 {
                 let from_ms = 4_000 + turn * 31_000;
                 let until_ms = from_ms + 9_000 + (turn % 5) * 4_000;
                 let node = (turn as usize * 3 + seed as usize) % usize::from(members);
                 match turn % 3 {
-                    0 => {
-                        plan.away.push(Absence { node, kind: AbsenceKind::Stop, from_ms, until_ms })
-                    }
-                    1 => plan.away.push(Absence {
+                    0 => plan.absences.push(Absence {
+                        node,
+                        kind: AbsenceKind::Stop,
+                        from_ms,
+                        until_ms,
+                    }),
+                    1 => plan.absences.push(Absence {
                         node,
                         kind: AbsenceKind::Pause,
                         from_ms,
@@ -90,7 +93,8 @@ fn members_that_stop_pause_and_crash_in_turn_cost_a_few_heartbeats_each() {
             }
             plan.heal_ms = 24 * 31_000;
             let outcome = run(members, seed, plan);
-            // A proposer that comes back just when some have given it up costs the waits of a divided view as well.
+            // A proposer that returns when some members no longer wait for it also costs the
+            // timeouts of a divided view.
             let divided_ms = 2 * DEFAULTS.view_ms / 4;
             assert!(
                 longest(&outcome) <= full + 6 * BEAT_MS + divided_ms,
@@ -101,7 +105,7 @@ fn members_that_stop_pause_and_crash_in_turn_cost_a_few_heartbeats_each() {
     }
 }
 
-/// Two of seven are gone for good, as many as may fail.
+/// Two of seven are absent for ever, as many as may be faulty.
 #[test]
 fn as_many_as_may_fail_are_not_waited_for_either() {
     let full = full(7);

@@ -1,5 +1,6 @@
-//! One of four daemons stops, is paused, vanishes: the others hear of it, say so, and go on without waiting for timers that
-//! are far longer than this test; it comes back and takes part again. Without a quorum they say that.
+//! One of four daemons stops, is paused, or is killed: the others learn of it, report it, and
+//! continue without waiting for timers that are far longer than this test; it returns and takes
+//! part again. Without a quorum they report that.
 
 use std::time::Duration;
 
@@ -36,12 +37,12 @@ fn go_on(federation: &mut Federation, by: usize, member: usize, contributed: boo
 }
 
 #[test]
-fn who_stops_or_pauses_tells_the_others_and_the_rounds_go_on() {
+fn a_member_that_stops_or_pauses_announces_it_and_the_rounds_continue() {
     let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
     let mut federation = Federation::found(&program, &TERMS);
     go_on(&mut federation, 0, 3, true);
 
-    // A pause: said when it takes effect, over a restart too, until it is resumed.
+    // A pause is reported when it takes effect, across a restart too, until the node is resumed.
     let home = federation.daemons[3].home.clone();
     let said = program.run(&home, ["pause"]).ok();
     assert!(said.contains("pauses after round") || said.contains("paused since"), "{said}");
@@ -71,7 +72,7 @@ fn who_stops_or_pauses_tells_the_others_and_the_rounds_go_on() {
     go_on(&mut federation, 0, 3, true);
     assert_eq!(status(&federation.daemons[3]).pause, None);
 
-    // A stop while it takes part, by the command line; then a death without a word.
+    // Stopped by the command line while it takes part; then killed without a goodbye.
     program.run(&home, ["stop"]).ok();
     assert_eq!(federation.daemons[3].wait_within(LIMIT), Some(0));
     go_on(&mut federation, 0, 3, false);

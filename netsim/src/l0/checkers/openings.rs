@@ -12,12 +12,12 @@ use crate::l0::federation::Federation;
 use crate::l0::node::Node;
 
 #[derive(Default)]
-pub(super) struct Shown {
-    noted: BTreeSet<(MemberIndex, Round, MemberIndex)>,
-    shown: BTreeMap<(MemberIndex, Round), BTreeSet<MemberIndex>>,
+pub(super) struct Openings {
+    journalled: BTreeSet<(MemberIndex, Round, MemberIndex)>,
+    opened: BTreeMap<(MemberIndex, Round), BTreeSet<MemberIndex>>,
 }
 
-impl Shown {
+impl Openings {
     pub(super) fn observe(
         &mut self,
         federation: &Federation,
@@ -27,18 +27,18 @@ impl Shown {
         match fact {
             Fact::Noted(entry) => {
                 if let Note::ShareOpened(to) = entry.note {
-                    self.noted.insert((node.member, entry.round, to));
+                    self.journalled.insert((node.member, entry.round, to));
                 }
                 Ok(())
             }
             Fact::Started(Job::OpenShare { round, member }) => {
-                if !self.noted.contains(&(node.member, *round, *member)) {
-                    return Err(format!("round {round}: shows a share that is not noted"));
+                if !self.journalled.contains(&(node.member, *round, *member)) {
+                    return Err(format!("round {round}: opens a share that is not journalled"));
                 }
-                let shown = self.shown.entry((node.member, *round)).or_default();
-                shown.insert(*member);
-                match shown.len() > usize::from(federation.rules().max_faulty) {
-                    true => Err(format!("round {round}: shows {} shares", shown.len())),
+                let opened = self.opened.entry((node.member, *round)).or_default();
+                opened.insert(*member);
+                match opened.len() > usize::from(federation.rules().max_faulty) {
+                    true => Err(format!("round {round}: opens {} shares", opened.len())),
                     false => Ok(()),
                 }
             }

@@ -1,4 +1,5 @@
-//! Sealing bytes at rest: XChaCha20-Poly1305 under a random key, or under one from a passphrase by Argon2id.
+//! Encryption at rest: XChaCha20-Poly1305 under a random key, or under one from a passphrase by
+//! Argon2id.
 
 use std::fmt;
 
@@ -17,16 +18,16 @@ pub(super) const NONCE_BYTES: usize = 24;
 const MAX_MEMORY_KIB: u32 = 1 << 20;
 const MAX_PASSES: u32 = 64;
 
-/// The ciphertext does not open: wrong key, or the bytes were changed.
+/// The ciphertext cannot be decrypted: wrong key, or the bytes were changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("the sealed bytes do not open")]
-pub(super) struct OpenError;
+#[error("the encrypted bytes cannot be decrypted")]
+pub(super) struct DecryptionError;
 
 /// A symmetric key; erased when dropped.
 #[derive(Clone, Zeroize, ZeroizeOnDrop)]
-pub(super) struct SealKey([u8; 32]);
+pub(super) struct AtRestKey([u8; 32]);
 
-impl SealKey {
+impl AtRestKey {
     pub(super) fn random() -> Result<Self, RandomnessError> {
         let mut key = Self([0; 32]);
         randomness::fill(&mut key.0)?;
@@ -41,35 +42,35 @@ impl SealKey {
         &self.0
     }
 
-    /// Nonce and ciphertext of `plain`; opens only with the same `context`.
-    pub(super) fn seal(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, RandomnessError> {
+    /// Nonce and ciphertext of `plain`; decrypts only with the same `context`.
+    pub(super) fn encrypt(&self, plain: &[u8], context: &[u8]) -> Result<Vec<u8>, RandomnessError> {
         let mut nonce = [0; NONCE_BYTES];
         randomness::fill(&mut nonce)?;
         let payload = Payload { msg: plain, aad: context };
-        let sealed = XChaCha20Poly1305::new(&self.0.into())
+        let encrypted = XChaCha20Poly1305::new(&self.0.into())
             .encrypt(&XNonce::from(nonce), payload)
             // Only a plaintext of more than 256 GiB fails.
             .unwrap_or_default();
-        Ok([&nonce[..], &sealed].concat())
+        Ok([&nonce[..], &encrypted].concat())
     }
 
-    /// The plaintext of `sealed`.
-    pub(super) fn open(
+    /// The plaintext of `encrypted`.
+    pub(super) fn decrypt(
         &self,
-        sealed: &[u8],
+        encrypted: &[u8],
         context: &[u8],
-    ) -> Result<Zeroizing<Vec<u8>>, OpenError> {
-        let (nonce, body) = sealed.split_first_chunk::<NONCE_BYTES>().ok_or(OpenError)?;
+    ) -> Result<Zeroizing<Vec<u8>>, DecryptionError> {
+        let (nonce, body) = encrypted.split_first_chunk::<NONCE_BYTES>().ok_or(DecryptionError)?;
         XChaCha20Poly1305::new(&self.0.into())
             .decrypt(&XNonce::from(*nonce), Payload { msg: body, aad: context })
             .map(Zeroizing::new)
-            .map_err(|_| OpenError)
+            .map_err(|_| DecryptionError)
     }
 }
 
-impl fmt::Debug for SealKey {
+impl fmt::Debug for AtRestKey {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("SealKey(..)")
+        f.write_str("AtRestKey(..)")
     }
 }
 
@@ -95,16 +96,16 @@ impl Kdf {
     }
 
     /// The key for `passphrase`.
-    pub(super) fn derive(&self, passphrase: &Passphrase) -> Result<SealKey, OpenError> {
+    pub(super) fn derive(&self, passphrase: &Passphrase) -> Result<AtRestKey, DecryptionError> {
         if self.memory_kib > MAX_MEMORY_KIB || self.passes > MAX_PASSES {
-            return Err(OpenError);
+            return Err(DecryptionError);
         }
         let params =
-            Params::new(self.memory_kib, self.passes, 1, Some(32)).map_err(|_| OpenError)?;
-        let mut key = SealKey([0; 32]);
+            Params::new(self.memory_kib, self.passes, 1, Some(32)).map_err(|_| DecryptionError)?;
+        let mut key = AtRestKey([0; 32]);
         Argon2::new(Algorithm::Argon2id, Version::V0x13, params)
             .hash_password_into(passphrase.as_bytes(), self.salt.as_bytes(), &mut key.0)
-            .map_err(|_| OpenError)?;
+            .map_err(|_| DecryptionError)?;
         Ok(key)
     }
 }
@@ -115,16 +116,16 @@ mod tests {
 
     #[test]
     fn a_secret_opens_only_with_its_key_its_context_and_all_its_bytes() {
-        let key = SealKey::random().unwrap();
-        let sealed = key.seal(b"secret", b"name").unwrap();
-        assert_eq!(key.open(&sealed, b"name").unwrap().as_slice(), b"secret");
-        assert!(key.open(&sealed, b"other").is_err());
-        assert!(SealKey::random().unwrap().open(&sealed, b"name").is_err());
-        for index in 0..sealed.len() {
-            let mut wrong = sealed.clone();
+        let key = AtRestKey::random().unwrap();
+        let encrypted = key.encrypt(b"secret", b"name").unwrap();
+        assert_eq!(key.decrypt(&encrypted, b"name").unwrap().as_slice(), b"secret");
+        assert!(key.decrypt(&encrypted, b"other").is_err());
+        assert!(AtRestKey::random().unwrap().decrypt(&encrypted, b"name").is_err());
+        for index in 0..encrypted.len() {
+            let mut wrong = encrypted.clone();
             wrong[index] ^= 1;
-            assert!(key.open(&wrong, b"name").is_err());
-            assert!(key.open(&sealed[..index], b"name").is_err());
+            assert!(key.decrypt(&wrong, b"name").is_err());
+            assert!(key.decrypt(&encrypted[..index], b"name").is_err());
         }
     }
 
