@@ -9,6 +9,7 @@ use fedshield_protocol::manifest::{
     Adapter, Algorithm, Encryption, ManifestError, Real, Terms, TermsFields, Training, Weights,
 };
 use fedshieldd::control::api::ErrorCode;
+use fedshieldd::offline::TemplateDate;
 
 use crate::failure::Failure;
 pub use file::terms_from_file;
@@ -102,6 +103,9 @@ pub struct TermsFlags {
     /// Prompt template: `alpaca`, `chatml`, `vicuna` or `model` (the model's own)
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
+    /// The date that chat templates write as the current one, for all members [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub template_date: Option<TemplateDate>,
     /// Bits for each value of an update
     #[arg(long, value_name = "BITS", value_parser = ["8", "12", "16", "20"])]
     pub bits: Option<String>,
@@ -214,6 +218,7 @@ pub fn terms(
         committee_size: None,
         weights: Some(weights),
         weight_cap,
+        template_date: Some(flags.template_date.unwrap_or_else(TemplateDate::today).to_string()),
         adapter: Adapter {
             rank,
             alpha: flags.alpha.unwrap_or(2 * rank),

@@ -65,6 +65,7 @@ type Change = fn(&mut TermsFields);
 fn wrong() -> Vec<(Change, &'static str, &'static str)> {
     vec![
         (|t| t.training.template = "foo".into(), LINES, "training.template"),
+        (|t| t.template_date = Some("2023-02-29".into()), LINES, "template_date"),
         (|t| t.adapter.target_modules = vec!["q_prj".into()], LINES, "q_prj"),
         (|t| t.encryption.preset = "rlwe-sum/b16/n17".into(), LINES, "encryption.preset"),
         (|t| t.training.sequence_length = 2, LINES, "limit of 2 tokens"),

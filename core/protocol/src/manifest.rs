@@ -70,6 +70,10 @@ pub struct Manifest {
     pub weights: Option<Weights>,
     /// Largest weight that a member may declare.
     pub weight_cap: u32,
+    /// The date that chat templates write as the current one, `YYYY-MM-DD`. `None` in manifests of earlier versions, which mean
+    /// 2024-07-26.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_date: Option<String>,
     /// Digest of config, tokenizer and weights of the frozen model.
     pub base_model: Digest,
     /// LoRA shape.

@@ -160,6 +160,38 @@ fn declared_weights_are_part_of_what_is_signed() {
     }
 }
 
+/// Without a date the bytes are those of earlier versions; with one they are of a form that these refuse by name.
+#[test]
+fn the_date_of_templates_is_part_of_what_is_signed() {
+    for weights in [None, Some(Weights::Equal), Some(Weights::Declared)] {
+        let before = Manifest { weights, ..manifest(4) };
+        let dated = |date: &str| Manifest { template_date: Some(date.into()), ..before.clone() };
+        let today = dated("2026-11-27");
+        let digests = [&before, &today, &dated("2026-11-28")].map(|it| it.digest().unwrap());
+        assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2]);
+        let text = toml::to_string(&today).unwrap();
+        assert!(text.contains("template_date = \"2026-11-27\""), "{text}");
+        assert_eq!(toml::from_str::<Manifest>(&text).unwrap(), today);
+        assert!(!toml::to_string(&before).unwrap().contains("template_date"));
+        let signed = SignedManifest { manifest: today.clone(), signatures: Vec::new() };
+        let bytes = signed.encode().unwrap();
+        assert_eq!(SignedManifest::decode(&bytes).unwrap(), signed);
+        for length in 0..bytes.len() {
+            assert!(SignedManifest::decode(&bytes[..length]).is_err(), "{length}");
+        }
+        // The next form is refused as one of a later version, and 2 is no form at all.
+        let form = |number: u8| [&[0, number], &bytes[2..]].concat();
+        assert_eq!(bytes[..2], [0, 3]);
+        let error = SignedManifest::decode(&form(4)).unwrap_err().to_string();
+        assert!(error.contains("a later version"), "{error}");
+        assert!(SignedManifest::decode(&form(2)).is_err());
+        match ValidManifest::check(Manifest { template_date: Some(String::new()), ..before }) {
+            Err(FoundingError::Invalid(error)) => assert_eq!(error.field, "template_date"),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
 /// Members are encoded on their own in join requests and in stored drafts; earlier versions wrote
 /// them without a weight.
 #[test]

@@ -10,6 +10,7 @@ mod ordered;
 mod patterns;
 mod peft;
 mod refused;
+mod rendering;
 mod stored;
 mod written;
 
@@ -19,3 +20,4 @@ pub use gguf::{GgufType, export_gguf_adapter, export_gguf_model};
 pub use merge::export_model;
 pub use names::ModuleNames;
 pub use peft::{PeftAdapter, export_peft, import_peft};
+pub use rendering::AdapterRendering;

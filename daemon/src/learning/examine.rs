@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Draft, Manifest, TermsFields, Training};
-use fedshield_train::adapter::PeftAdapter;
+use fedshield_train::adapter::{AdapterRendering, PeftAdapter};
 use fedshield_train::data::{DataSettings, DataSummary};
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
 use fedshield_train::model::ModelConfig;
@@ -52,7 +52,7 @@ impl TermsChecker {
             return Err(PipelineError::manifest("training.sequence_length", reason));
         }
         let examination = self.examination();
-        let examined = examination.examine(&terms.training, &plan.settings, plan.template)?;
+        let examined = examination.examine(&terms.training, &plan.settings, plan.rendering)?;
         if let Some(wanted) = terms.adapter.first {
             named_adapter(&self.config, &self.sources.first_adapter, wanted, &plan.settings)?;
         }
@@ -67,7 +67,7 @@ impl TermsChecker {
     pub fn check_standing(&self, terms: &Manifest) -> Result<(), PipelineError> {
         let members = u16::try_from(terms.members.len()).unwrap_or(u16::MAX);
         let plan = Plan::of(&TermsFields::of(terms), members)?;
-        self.examination().examine(&terms.training, &plan.settings, plan.template).map(drop)
+        self.examination().examine(&terms.training, &plan.settings, plan.rendering).map(drop)
     }
 
     fn examination(&self) -> Examination<'_> {
@@ -102,7 +102,7 @@ impl Examination<'_> {
         &self,
         training: &Training,
         settings: &FederatedSettings,
-        template: Template,
+        rendering: AdapterRendering,
     ) -> Result<Examined, PipelineError> {
         if settings.algorithm == Algorithm::FedSb && self.sources.command.is_some() {
             let reason = "fed-sb trains a matrix that a PEFT folder does not have, so a trainer command cannot: \
@@ -113,10 +113,13 @@ impl Examination<'_> {
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
         // New drafts with longer ones are refused; federations founded before that rule continue.
         let length = (training.sequence_length as usize).min(self.config.context());
-        let named = self.sources.template.as_deref().map_or(Ok(template), Template::parse)?;
+        let named =
+            self.sources.template.as_deref().map_or(Ok(rendering.template), Template::parse)?;
         // A base model without a chat template gets the plainest one.
         let template = named.or_plain(self.tokenizer);
-        let data = read_data(self.sources, self.tokenizer, template, length)?;
+        let mut tokenizer = self.tokenizer.clone();
+        tokenizer.template_date = rendering.date;
+        let data = read_data(self.sources, tokenizer, template, length)?;
         Ok(Examined { template, length, data })
     }
 }
@@ -148,7 +151,7 @@ pub(super) fn named_adapter(
 
 fn read_data(
     sources: &LearningSources,
-    tokenizer: &TextTokenizer,
+    tokenizer: TextTokenizer,
     template: Template,
     max_length: usize,
 ) -> Result<DataFiles, PipelineError> {
@@ -158,7 +161,7 @@ fn read_data(
     DataFiles::open(DataSources {
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
-        tokenizer: tokenizer.clone(),
+        tokenizer,
         settings: DataSettings {
             template,
             max_length,

@@ -12,7 +12,9 @@ use clap::Args;
 use fedshield_protocol::hidden::harmless;
 use fedshieldd::config::{BasePrecision, ComputeDevice};
 use fedshieldd::control::api::ErrorCode;
-use fedshieldd::offline::{AnswerEnd, Chat, ChatQuestion, Sampling, Speaker, Spoken};
+use fedshieldd::offline::{
+    AnswerEnd, Chat, ChatQuestion, RenderingChoice, Sampling, Speaker, Spoken, TemplateDate,
+};
 use serde::Serialize;
 
 use super::super::JsonFlag;
@@ -46,9 +48,12 @@ pub struct ChatArgs {
     /// What holds for the whole conversation
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
-    /// `model` (the model's own), `alpaca`, `chatml` or `vicuna` [default: model]
+    /// `model` (the model's own), `alpaca`, `chatml` or `vicuna` [default: that of the adapter, else model]
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
+    /// The date that the template writes as the current one [default: that of the adapter, else 2024-07-26]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub template_date: Option<TemplateDate>,
     /// Longest answer, in tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 512)]
     pub max_tokens: usize,
@@ -133,7 +138,10 @@ fn question(args: &ChatArgs) -> Result<ChatQuestion, Failure> {
     Ok(ChatQuestion {
         adapter: args.adapter.clone(),
         model: args.model.clone(),
-        template: args.template.clone(),
+        rendering: RenderingChoice {
+            template: args.template.clone(),
+            template_date: args.template_date,
+        },
         system: args.system.clone(),
         base_precision: args.base_precision,
         device: args.device,

@@ -103,13 +103,14 @@ pub fn terms_facts(
         (
             "training",
             format!(
-                "{}, batch {}, sequence {}, learning rate {} to {}, template {}",
+                "{}, batch {}, sequence {}, learning rate {} to {}, template {}, template date {}",
                 word(&training.algorithm),
                 training.batch_size,
                 training.sequence_length,
                 training.learning_rate.get(),
                 training.learning_rate_final.get(),
-                harmless_line(&training.template)
+                harmless_line(&training.template),
+                harmless_line(terms.template_date.as_deref().unwrap_or("2024-07-26"))
             ),
         ),
         (
@@ -183,9 +184,13 @@ mod tests {
     fn the_terms_name_everything_a_member_agrees_to() {
         let terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
         let text = facts(Colours::none(), &terms_facts(&terms, Digest([1; 32]), &[]));
-        for part in
-            ["rank 32, alpha 64", "batch 16, sequence 512", "0.00005 to 0.000001", "20% to 50%"]
-        {
+        for part in [
+            "rank 32, alpha 64",
+            "batch 16, sequence 512",
+            "0.00005 to 0.000001",
+            "20% to 50%",
+            "template date 20",
+        ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
     }

@@ -47,6 +47,9 @@ pub(super) fn check_terms(terms: &TermsFields) -> Checked {
     text("name", &terms.name, MAX_NAME_BYTES)?;
     between("rounds", terms.rounds, 1, MAX_ROUNDS)?;
     between("weight_cap", u64::from(terms.weight_cap), 1, 1 << 24)?;
+    if let Some(date) = &terms.template_date {
+        text("template_date", date, MAX_NAME_BYTES)?;
+    }
     check_adapter(&terms.adapter)?;
     check_training(&terms.training)?;
     check_pruning(&terms.pruning)?;

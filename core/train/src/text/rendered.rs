@@ -30,6 +30,9 @@ pub struct Rendered {
     pub begins: bool,
     /// Number of turns of the conversation that this text contains.
     pub turns: usize,
+    /// Tokens that end an answer to this text, in addition to those of the tokenizer: what the
+    /// template writes behind an answer.
+    pub(crate) stops: Vec<u32>,
     /// Byte offset at which the last answer begins.
     pub(super) last_answer: usize,
     /// Whether the template marks what is learned; then transformers' masks decide which tokens
@@ -199,6 +202,7 @@ impl Writer {
             learned: self.learned,
             begins: true,
             turns,
+            stops: Vec::new(),
             last_answer,
             marked: false,
         }
