@@ -8,6 +8,7 @@ mod export;
 mod home;
 mod merge;
 mod recorded;
+mod targets;
 
 use std::path::PathBuf;
 
@@ -30,6 +31,7 @@ pub use fedshield_train::{Answer, AnswerEnd, Sampling};
 pub use home::OfflineHome;
 pub use merge::{MergeQuestion, MergeReport, MergedForm, merge};
 pub use recorded::check_recorded;
+pub use targets::{TargetModules, target_modules};
 
 use crate::error_code::ErrorCode;
 
