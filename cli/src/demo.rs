@@ -92,7 +92,8 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let model = cast::model(args)?;
     let parts = cast::parts(args)?;
     let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
-    let terms = terms("demo", TermsPreset::Small, count, &demo_flags(args))?;
+    let flags = demo_flags(args).for_model(Some(model.as_path()))?;
+    let terms = terms("demo", TermsPreset::Small, count, &flags)?;
     // Homes, logs and shares of the data are readable by this user alone.
     fedshieldd::private::private_umask();
     let work = WorkFolder::claim(&args.out)?;

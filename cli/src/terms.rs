@@ -3,6 +3,7 @@
 mod file;
 mod follows;
 mod server;
+mod targets;
 
 use clap::{Args, ValueEnum};
 use fedshield_protocol::manifest::{
@@ -88,7 +89,8 @@ pub struct TermsFlags {
     /// LoRA alpha; twice the rank unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub alpha: Option<u32>,
-    /// Projections that get an adapter
+    /// Projections that get an adapter, or `all-linear` for all of them [default: those of the
+    /// attention in the model's family]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub target_modules: Option<Vec<String>>,
     /// What is trained and sent in which round

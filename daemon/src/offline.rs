@@ -8,6 +8,7 @@ mod export;
 mod home;
 mod merge;
 mod recorded;
+mod targets;
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,7 @@ pub use fedshield_train::{Answer, AnswerEnd, Sampling};
 pub use home::OfflineHome;
 pub use merge::{MergeQuestion, MergeReport, MergedForm, merge};
 pub use recorded::check_recorded;
+pub use targets::{TargetModules, target_modules};
 
 use crate::error_code::ErrorCode;
 

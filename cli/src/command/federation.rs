@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use fedshield_protocol::hidden::{first_hidden, harmless};
 use fedshield_protocol::limits::MIN_MEMBERS;
 use fedshield_protocol::manifest::{Adapter, Terms, TermsFields};
+use fedshieldd::config::Overrides;
 use fedshieldd::control::api::{ErrorCode, FoundRequest, NewFederation};
 use fedshieldd::first_adapter::{FirstAdapter, FirstAdapterError};
 use fedshieldd::home::Home;
@@ -18,6 +19,7 @@ use fedshieldd::jobs::PipelineError;
 use fedshieldd::terms::{Plan, unusual};
 
 use super::JsonFlag;
+use super::config::load;
 use super::expect::ExpectFlag;
 use crate::connection;
 use crate::failure::Failure;
@@ -176,7 +178,8 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         None => {
             let name = args.name.as_deref().unwrap_or_default();
             check_name(name)?;
-            terms(name, args.preset, args.members, &args.flags)?
+            let flags = args.flags.clone().for_model(model_of(home, screen).as_deref())?;
+            terms(name, args.preset, args.members, &flags)?
         }
     };
     let first = match &args.adapter {
@@ -219,6 +222,12 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         let next = "\nnext: `fedshield-cli invite` once for each member, then `fedshield-cli federation found`\n";
         render(view, colours) + next
     })
+}
+
+/// The base model of a home's configuration, if there is one.
+fn model_of(home: &Home, screen: &Screen) -> Option<PathBuf> {
+    let config = home.config().exists().then(|| load(home, &Overrides::default(), screen));
+    config?.ok()?.model.path
 }
 
 /// The adapter's shape for a manifest, with its name.
