@@ -186,7 +186,9 @@ fn the_date_of_templates_is_part_of_what_is_signed() {
         assert!(error.contains("a later version"), "{error}");
         assert!(SignedManifest::decode(&form(2)).is_err());
         match ValidManifest::check(Manifest { template_date: Some(String::new()), ..before }) {
-            Err(FoundingError::Invalid(error)) => assert_eq!(error.field, "template_date"),
+            Err(ManifestSignatureError::Invalid(error)) => {
+                assert_eq!(error.field, "template_date")
+            }
             other => panic!("{other:?}"),
         }
     }
