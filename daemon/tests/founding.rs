@@ -329,7 +329,7 @@ async fn what_keeps_a_founder_from_taking_part_is_reported_before_the_draft_is_f
     }
     let warnings = owner.founding.federation().unwrap().warnings;
     let [warning] = &warnings[..] else { panic!("one founder has a problem: {warnings:?}") };
-    assert!(warning.contains("b says") && warning.contains("data-missing"), "{warning}");
+    assert!(warning.contains("b reports") && warning.contains("data-missing"), "{warning}");
     assert!(!warning.contains('\u{1b}'), "{warning:?}");
     // Fixed, and reported.
     nodes[0].founding.set_problems(vec![]);
