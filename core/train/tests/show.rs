@@ -80,7 +80,7 @@ fn got(case: &Case, tokenizer: &TextTokenizer) -> Result<Vec<(Vec<u32>, String)>
     let settings =
         DataSettings { template, max_length: 10_000, held_out: 0.0, ..DataSettings::default() };
     let set = DataSet::load(&[file], tokenizer, &settings).map_err(|error| error.to_string())?;
-    let sequences = set.train.iter().map(|example| example.sequence());
+    let sequences = set.train.iter().map(|example| example.sequence().unwrap());
     Ok(sequences.map(|one| (one.ids.clone(), shown(tokenizer, &one.ids, &one.labels))).collect())
 }
 
