@@ -13,7 +13,7 @@ mod writer;
 pub(crate) use gguf::{
     GgufFile, Value as GgufValue, WRITTEN_SPLITTINGS, gguf_name, named_splitting,
 };
-pub use names::FolderSource;
 pub use loaded::{LoadedModel, open_config, open_tokenizer};
+pub use names::FolderSource;
 pub use safetensors::{SafetensorsSource, write_safetensors};
 pub use writer::{Precision, SafetensorsWriter};

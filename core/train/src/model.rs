@@ -30,7 +30,9 @@ mod weights;
 #[cfg(feature = "base-gradients")]
 pub use base_gradients::BaseGradients;
 pub use batch::{Batch, TokenSequence};
-pub use config::{Activation, ExpertShape, Family, ModelConfig, NormPlaces, QkNorm, Rope, RopeScaling};
+pub use config::{
+    Activation, ExpertShape, Family, ModelConfig, NormPlaces, QkNorm, Rope, RopeScaling,
+};
 pub use decoder::{Decoder, StageSeconds};
 pub use frozen::{BasePrecision, Unfit};
 pub use lora::Projection;
