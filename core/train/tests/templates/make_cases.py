@@ -241,8 +241,15 @@ def parts_of(tokenizer, template, conversation):
         learned.append([start, len(through)])
         parts.append([through, [[start, len(through)]]])
     if in_one:
+        # A token may hold the end of an answer and the beginning of what follows: it is learned, too.
+        places = tokenizer(text(len(messages), False), add_special_tokens=False, return_offsets_mapping=True)
+        ends = [len(text(at + 1, False)) for at in answers]
         joined = []
-        for start, end in learned:
+        for (start, _), behind in zip(learned, ends):
+            # Byte-level tokenizers leave the spaces before a word out of its place.
+            before = itertools.accumulate((end for _, end in places["offset_mapping"]), max, initial=0)
+            begins = (min(begin, done) for (begin, _), done in zip(places["offset_mapping"], before))
+            end = sum(1 for begin in begins if begin < behind)
             if joined and joined[-1][1] == start:
                 joined[-1][1] = end
             else:
