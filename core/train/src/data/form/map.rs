@@ -56,7 +56,7 @@ impl FieldMap {
             return Err(TrainError::setting("data.map", format!("`{field}` names no column")));
         }
         let has = |field: &&str| names.contains_key(*field);
-        if FIELDS.iter().any(|field| has(&field)) && !WHOLE.iter().any(|all| all.iter().all(has)) {
+        if FIELDS.iter().any(has) && !WHOLE.iter().any(|all| all.iter().all(has)) {
             let whole: Vec<String> = WHOLE.iter().map(|all| all.join(" and ")).collect();
             let reason = format!(
                 "columns that are not named are left out, so name all of an example, also what has its own name \
