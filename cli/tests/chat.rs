@@ -90,13 +90,14 @@ impl Terminal {
     fn until(&mut self, text: &str) -> String {
         let begin = Instant::now();
         loop {
-            let shown =
-                String::from_utf8_lossy(&self.shown.lock().unwrap()[self.seen..]).into_owned();
-            if let Some(at) = shown.find(text) {
-                let part = shown[..at + text.len()].to_owned();
+            // In bytes: an answer may be cut inside a character.
+            let shown = self.shown.lock().unwrap()[self.seen..].to_vec();
+            if let Some(at) = shown.windows(text.len()).position(|run| run == text.as_bytes()) {
+                let part = &shown[..at + text.len()];
                 self.seen += part.len();
-                return part;
+                return String::from_utf8_lossy(part).into_owned();
             }
+            let shown = String::from_utf8_lossy(&shown);
             assert!(begin.elapsed() < Duration::from_secs(180), "no {text:?} in {shown:?}");
             std::thread::sleep(Duration::from_millis(5));
         }

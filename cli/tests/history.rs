@@ -139,7 +139,9 @@ fn the_exported_adapter_is_tied_to_the_record_bit_for_bit() {
     // Another scale in the configuration means another adapter.
     let config = folder.join("adapter/adapter_config.json");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("\"lora_alpha\": 4.0", "\"lora_alpha\": 8.0")).unwrap();
+    let scaled = text.replace("\"lora_alpha\": 4", "\"lora_alpha\": 8");
+    assert_ne!(scaled, text);
+    fs::write(&config, scaled).unwrap();
     assert!(bad(folder, verify, 50).contains("rank, alpha"));
     fs::write(&config, text).unwrap();
     // Canonical bytes that are not the recorded ones, however well they fit the folder.

@@ -1,5 +1,6 @@
 //! `config.json` files in which one field after the other is changed, against transformers: the
 //! same logits, or refused by name. Files and logits are from `tests/parity/make_configs.py`.
+#![allow(clippy::print_stdout, reason = "the table that docs/TRAINING.md shows")]
 
 use std::collections::BTreeMap;
 use std::path::Path;

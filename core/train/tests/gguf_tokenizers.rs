@@ -1,5 +1,6 @@
 //! A folder and the GGUF file of one model: the tokens of the one are those of transformers, of the other those of
 //! llama.cpp (`templates/make_gguf.py`), and where these two agree, so do we.
+#![allow(clippy::print_stdout, reason = "a test shows what it counted")]
 
 use std::path::{Path, PathBuf};
 

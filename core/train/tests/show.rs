@@ -31,11 +31,14 @@ struct Case {
     wanted: Wanted,
 }
 
+/// Ids, and the ranges of them that are learned.
+type Sequence = (Vec<u32>, Vec<(usize, usize)>);
+
 #[derive(Deserialize)]
 #[serde(rename_all = "snake_case")]
 enum Wanted {
     /// For each sequence its ids, and the ranges of it that carry a loss.
-    Sequences(Vec<(Vec<u32>, Vec<(usize, usize)>)>),
+    Sequences(Vec<Sequence>),
     /// A part of the reason.
     Refused(String),
 }

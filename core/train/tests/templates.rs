@@ -194,7 +194,7 @@ fn vicuna_has_the_tokens_and_labels_of_fastchat() {
     let mut same = 0;
     for (tokenizer, name, texts, ids, learned) in cases {
         let tokenizer_of = open_tokenizer(&folder().join("tokenizers").join(&tokenizer)).unwrap();
-        let role = |at: usize| if at % 2 == 0 { Role::User } else { Role::Assistant };
+        let role = |at: usize| if at.is_multiple_of(2) { Role::User } else { Role::Assistant };
         let turns = texts.iter().enumerate().map(|(at, text)| Turn::new(role(at), text.as_str()));
         let example = Example::Chat(turns.collect::<Vec<Turn>>().into());
         let found = Template::Vicuna.tokenize(&example, &tokenizer_of, LIMIT);

@@ -284,7 +284,7 @@ fn a_conversation_of_thousands_of_turns_is_refused_before_it_fills_the_memory() 
                     {% if add_generation_prompt %}assistant: {% endif %}";
     let tokenizer = tokenizer(Some(rewrites));
     let of = |turns: usize| -> Vec<Turn> {
-        let role = |at: usize| if at % 2 == 0 { Role::User } else { Role::Assistant };
+        let role = |at: usize| if at.is_multiple_of(2) { Role::User } else { Role::Assistant };
         (0..turns).map(|at| Turn::new(role(at), "a ".repeat(80))).collect()
     };
     let found = Template::Model.tokenize(&Example::Chat(of(400).into()), &tokenizer, 64).unwrap();

@@ -14,7 +14,7 @@ fn changed(change: impl FnOnce(&mut Tensors)) -> String {
     change(&mut tensors);
     write_safetensors(&weights, &tensors).unwrap();
     let opened = PeftAdapter::open(&path).and_then(|peft| peft.lora(&config()));
-    opened.err().expect("it should be refused").to_string()
+    opened.expect_err("it should be refused").to_string()
 }
 
 const Q_A: &str = "base_model.model.model.layers.0.self_attn.q_proj.lora_A.default.weight";
@@ -60,7 +60,7 @@ fn hostile_files_end_with_a_message() {
     let (_folder, path) = with(&[]);
     let weights = path.join("adapter_model.safetensors");
     let open = || PeftAdapter::open(&path).and_then(|peft| peft.lora(&config()).map(drop));
-    let error = || open().err().expect("it should be refused").to_string();
+    let error = || open().expect_err("it should be refused").to_string();
     for (kind, bytes) in [("I8", 1), ("I64", 8), ("F64", 8), ("BOOL", 1)] {
         let tensor = |name: &str, shape: [usize; 2], at: usize| {
             let count = shape[0] * shape[1] * bytes;
@@ -75,7 +75,7 @@ fn hostile_files_end_with_a_message() {
         let (_other, path) = with(&[("target_modules", text), ("layers_to_transform", json!([0]))]);
         std::fs::copy(&weights, path.join("adapter_model.safetensors")).unwrap();
         let opened = PeftAdapter::open(&path).and_then(|peft| peft.lora(&config()));
-        let error = opened.err().expect("it should be refused").to_string();
+        let error = opened.expect_err("it should be refused").to_string();
         assert!(error.contains("q_proj.lora_A") && error.contains(kind), "{error}");
     }
     for (header, values) in [

@@ -160,13 +160,16 @@ fn iterable(value: Value) -> Result<Value, Error> {
     }
 }
 
+/// Makes a value of a slice's items.
+type Build = fn(Vec<Value>) -> Value;
+
 fn slice(value: &Value, start: Value, end: Value, step: Value) -> Result<Value, Error> {
     super::plain(value)?;
     let is_index =
         |part: &Value| part.is_none() || part.is_integer() || part.kind() == ValueKind::Bool;
     let as_list = |items: Vec<Value>| Value::from(items);
     let as_tuple = |items: Vec<Value>| Value::from(Tuple::from(items));
-    let (items, build): (Vec<Value>, fn(Vec<Value>) -> Value) = match python::shape(value) {
+    let (items, build): (Vec<Value>, Build) = match python::shape(value) {
         Shape::Undefined => return Err(bad("a value that is not defined has no slice")),
         Shape::Text => {
             (value.as_str().unwrap_or_default().chars().map(Value::from).collect(), |c| {

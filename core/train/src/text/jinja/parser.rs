@@ -30,11 +30,10 @@ impl Parser {
     /// The first of these names that was read since then.
     pub(super) fn name_since(&self, place: usize, names: &[String]) -> Option<String> {
         let read = self.tokens.get(place..self.at).unwrap_or_default();
-        let found = read.iter().find_map(|token| match token {
+        read.iter().find_map(|token| match token {
             Token::Name(name) if names.contains(name) => Some(name.clone()),
             _ => None,
-        });
-        found
+        })
     }
 
     pub(super) fn peek(&self) -> Option<&Token> {

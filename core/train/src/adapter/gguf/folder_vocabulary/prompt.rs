@@ -144,7 +144,7 @@ impl<'a> Prompt<'a> {
         let lower = wanted.to_lowercase();
         let is_stripping = STRIPPING_NAMES.iter().any(|name| lower.contains(name));
         let lstrip = self.added.iter().any(|token| token["lstrip"] == true);
-        if any && !lstrip && NEEDED.iter().all(&has) && self.added.iter().all(by_rule) {
+        if any && !lstrip && NEEDED.iter().all(has) && self.added.iter().all(by_rule) {
             let name = if is_stripping { wanted.to_owned() } else { format!("{wanted} (phi-3)") };
             return Ok(Some(name));
         }
