@@ -161,7 +161,7 @@ fn a_bad_result_is_named_and_nothing_is_sent() {
     for (mode, words) in [
         ("nan", vec!["result/adapter_model.safetensors", tensor, "not finite"]),
         ("missing", vec!["result/adapter_model.safetensors", tensor, "missing"]),
-        ("shape", vec!["result/adapter_model.safetensors", tensor, "shape [", "expected ["]),
+        ("shape", vec!["result/adapter_model.safetensors", tensor, "shape [", "gives it rank 2"]),
         ("frozen", vec!["result/adapter_model.safetensors", frozen, "frozen this round"]),
         ("nothing", vec!["result/adapter_config.json"]),
         ("fail", vec!["stand-in-trainer", "exit status: 3", "no GPU left"]),

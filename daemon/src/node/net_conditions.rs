@@ -253,7 +253,7 @@ mod tests {
         assert!(shown.message.contains("312 from 203.0.113.7"), "{}", shown.message);
         assert!(shown.hint.unwrap().contains("shared_origins"));
         let shown = slow(&[IdentityKey([1; 32])], |_| "clinic".into()).unwrap();
-        assert!(shown.message.starts_with("clinic does not take"), "{}", shown.message);
+        assert!(shown.message.starts_with("clinic does not read"), "{}", shown.message);
     }
 
     #[test]

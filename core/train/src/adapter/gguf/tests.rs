@@ -261,7 +261,7 @@ fn what_gguf_cannot_say_is_refused_by_name() {
             "no name for this tokenizer",
         ),
         (r#""normalizer":null"#, r#""normalizer":{"type":"NFKC"}"#, "NFKC"),
-        (r#""byte_fallback":false"#, r#""byte_fallback":true"#, "<0x00>"),
+        (r#""byte_fallback":false"#, r#""byte_fallback":true"#, "pre-tokenizer"),
         (r#""lstrip":false"#, r#""lstrip":true"#, "lstrip"),
         (r#""single_word":false"#, r#""single_word":true"#, "single_word"),
     ] {

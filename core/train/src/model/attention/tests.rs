@@ -52,12 +52,13 @@ pub(super) fn whole(
 }
 
 /// Values are of the order of one, so a difference is measured against that at least: what is zero
-/// by definition may be a rounding error.
+/// by definition may be a rounding error. Inputs are new in each run and their products reach some
+/// thirty, of which 5e-5 is a dozen roundings.
 #[track_caller]
 pub(super) fn close<const D: usize>(what: &str, ours: Tensor<D>, whole: Tensor<D>) {
     assert_eq!(ours.dims(), whole.dims(), "{what}");
     let (ours, whole) = (to_vec(ours), to_vec(whole));
     let largest = whole.iter().fold(1f32, |m, v| m.max(v.abs()));
     let worst = ours.iter().zip(&whole).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
-    assert!(worst <= 1e-5 * largest, "{what}: {worst:e} of {largest:e}");
+    assert!(worst <= 5e-5 * largest, "{what}: {worst:e} of {largest:e}");
 }
