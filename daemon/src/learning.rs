@@ -17,7 +17,7 @@ use fedshield_train::data::{Reading, check_examples};
 use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
-use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
+use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer, Valid};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
@@ -120,7 +120,7 @@ impl OpenedModel {
             Examination { config: &model.config, tokenizer: &model.tokenizer, sources: &sources };
         let Examined { template, length, data } =
             examined.examine(training, &terms.settings, terms.rendering)?;
-        let settings = TrainSettings {
+        let settings = Valid::new(TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
             device: sources.device,
@@ -129,7 +129,7 @@ impl OpenedModel {
             base_precision: sources.base_precision,
             compute_precision: sources.compute_precision,
             ..TrainSettings::default()
-        };
+        })?;
         let command = sources.command.map(|command| {
             let request = RequestSettings {
                 model: sources.model.clone(),
@@ -172,11 +172,11 @@ impl OpenedModel {
 
 /// Trainer and data of one member.
 pub struct Learning {
-    config: ModelConfig,
+    config: Valid<ModelConfig>,
     /// The loaded model until it is moved to the device.
     loader: Mutex<Option<LoadedModel>>,
     trainer: OnceLock<Trainer>,
-    settings: TrainSettings,
+    settings: Valid<TrainSettings>,
     command: Option<CommandTrainer>,
     data: DataFiles,
     /// The template in use here, and the federation's date.
@@ -191,7 +191,7 @@ pub(crate) struct Task<'a> {
     pub(crate) purpose: &'static str,
     /// The adapter to start from.
     pub(crate) global: &'a GlobalAdapter,
-    pub(crate) settings: &'a FederatedSettings,
+    pub(crate) settings: &'a Valid<FederatedSettings>,
     /// Seed of the order of the examples.
     pub(crate) seed: [u8; 32],
 }

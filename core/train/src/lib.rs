@@ -19,6 +19,7 @@ pub mod model;
 mod random;
 pub mod text;
 mod train;
+mod valid;
 
 pub use error::{Result, TrainError};
 pub use memory::reuse_freed_memory;
@@ -28,6 +29,7 @@ pub use train::{
     TrainSettings, Trainer, adapter_gradient, adapter_logits, answer_device_probe,
     clip_global_norm, local_steps,
 };
+pub use valid::{Valid, Validate};
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub use train::count_launches;

@@ -10,9 +10,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
-use fedshield_train::TrainError;
 use fedshield_train::data::{Changes, DataSet, DataSettings, TokenizedExample};
 use fedshield_train::text::TextTokenizer;
+use fedshield_train::{TrainError, Valid};
 
 use super::sample::sample;
 use crate::control::api::{Condition, Severity};
@@ -35,14 +35,14 @@ pub(super) struct DataSources {
     pub(super) held_out: Vec<PathBuf>,
     pub(super) tokenizer: TextTokenizer,
     /// `held_out` is the fraction that is held out if no held-out files are named.
-    pub(super) settings: DataSettings,
+    pub(super) settings: Valid<DataSettings>,
 }
 
 impl DataSources {
     fn read(&self) -> Result<Examples, TrainError> {
         let mut settings = self.settings.clone();
         if !self.held_out.is_empty() {
-            settings.held_out = 0.0;
+            settings = settings.with(|settings| settings.held_out = 0.0)?;
         }
         let mut set = DataSet::load(&self.train, &self.tokenizer, &settings)?;
         if !self.held_out.is_empty() {

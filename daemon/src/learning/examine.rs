@@ -6,6 +6,7 @@ use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Draft, Manifest, TermsFields, Training};
+use fedshield_train::Valid;
 use fedshield_train::adapter::{AdapterRendering, PeftAdapter};
 use fedshield_train::data::{DataSettings, DataSummary};
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
@@ -21,14 +22,14 @@ use crate::terms::Plan;
 /// time, because they may change.
 #[derive(Clone)]
 pub struct TermsChecker {
-    config: ModelConfig,
+    config: Valid<ModelConfig>,
     tokenizer: TextTokenizer,
     sources: LearningSources,
 }
 
 impl TermsChecker {
     pub(super) fn new(
-        config: ModelConfig,
+        config: Valid<ModelConfig>,
         tokenizer: TextTokenizer,
         sources: LearningSources,
     ) -> Self {
@@ -101,7 +102,7 @@ impl Examination<'_> {
     pub(super) fn examine(
         &self,
         training: &Training,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         rendering: AdapterRendering,
     ) -> Result<Examined, PipelineError> {
         if settings.algorithm == Algorithm::FedSb && self.sources.command.is_some() {
@@ -132,7 +133,7 @@ pub(super) fn named_adapter(
     config: &ModelConfig,
     path: &Path,
     wanted: Digest,
-    settings: &FederatedSettings,
+    settings: &Valid<FederatedSettings>,
 ) -> Result<GlobalAdapter, PipelineError> {
     let missing =
         |found: String| PipelineError::FirstAdapter { path: path.to_path_buf(), wanted, found };
@@ -162,14 +163,14 @@ fn read_data(
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
         tokenizer,
-        settings: DataSettings {
+        settings: Valid::new(DataSettings {
             template,
             max_length,
             held_out,
             reading,
             keeps_text,
             spill: sources.spill.clone(),
-        },
+        })?,
     })
     .map_err(PipelineError::Data)
 }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use fedshield_train::Valid;
 use fedshield_train::data::{DataReport, DataSettings, OnCheck, Reading};
 use fedshield_train::load::open_tokenizer;
 
@@ -37,13 +38,14 @@ pub fn check_data(
     on_progress: OnCheck<'_>,
 ) -> Result<DataReport, OfflineError> {
     let mut tokenizer = open_tokenizer(&question.model).map_err(OfflineError::Model)?;
-    let settings = DataSettings {
+    let settings = Valid::new(DataSettings {
         template: rendering(&question.rendering, None, &mut tokenizer)?,
         max_length: question.max_length,
         held_out: question.held_out_fraction,
         reading: question.reading.clone(),
         ..DataSettings::default()
-    };
+    })
+    .map_err(OfflineError::Data)?;
     let (train, held_out) = (&question.train, &question.held_out);
     let mut report = DataReport::check_watched(train, held_out, &tokenizer, &settings, on_progress)
         .map_err(OfflineError::Data)?;

@@ -6,7 +6,7 @@ use fedshield_train::adapter::{Adapter, PeftAdapter};
 use fedshield_train::data::{DataSet, DataSettings, Role, TokenizedExample};
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
-use fedshield_train::{ComputeDevice, Sampling, TrainError, TrainSettings, Trainer};
+use fedshield_train::{ComputeDevice, Sampling, TrainError, TrainSettings, Trainer, Valid};
 use serde::Serialize;
 
 use super::{OfflineError, RenderingChoice, rendering};
@@ -103,20 +103,22 @@ pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineEr
     let adapter = PeftAdapter::open(&question.adapter)
         .and_then(|peft| peft.lora(&model.config))
         .map_err(OfflineError::Adapter)?;
-    let settings = DataSettings {
+    let settings = Valid::new(DataSettings {
         template,
         max_length: question.max_length,
         held_out: 0.0,
         ..DataSettings::default()
-    };
+    })
+    .map_err(OfflineError::Data)?;
     let data =
         DataSet::load(&question.data, &model.tokenizer, &settings).map_err(OfflineError::Data)?;
-    let train = TrainSettings {
+    let train = Valid::new(TrainSettings {
         batch_size: question.batch_size,
         base_precision: question.base_precision,
         device: question.device,
         ..TrainSettings::default()
-    };
+    })
+    .map_err(OfflineError::Work)?;
     let trainer = Trainer::new(model, train).map_err(OfflineError::Model)?;
     let work = Work { question, template, trainer, examples: &data.train };
     let (base, tokens) = work.score(None).map_err(OfflineError::Work)?;

@@ -15,7 +15,7 @@ use super::set::{DataSettings, is_apart};
 use super::summary::Unknown;
 use crate::model::TokenSequence;
 use crate::text::{self, TextTokenizer, floor_char_boundary};
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// Bytes of each piece of an example's text that are shown.
 const SHOWN_BYTES: usize = 64 << 10;
@@ -47,7 +47,7 @@ impl DataReport {
         train: &[PathBuf],
         held_out: &[PathBuf],
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
     ) -> Result<Self> {
         Self::check_watched(train, held_out, tokenizer, settings, &mut |_| ())
     }
@@ -60,10 +60,9 @@ impl DataReport {
         train: &[PathBuf],
         held_out: &[PathBuf],
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
         on_progress: OnCheck<'_>,
     ) -> Result<Self> {
-        settings.check()?;
         let fraction = if held_out.is_empty() { settings.held_out } else { 0.0 };
         let mut check = Check::new(tokenizer, settings, on_progress);
         for path in train {
@@ -92,7 +91,7 @@ struct Looked {
 
 struct Check<'a> {
     tokenizer: &'a TextTokenizer,
-    settings: &'a DataSettings,
+    settings: &'a Valid<DataSettings>,
     on_progress: OnCheck<'a>,
     report: DataReport,
     lengths: Lengths,
@@ -106,7 +105,7 @@ struct Check<'a> {
 impl<'a> Check<'a> {
     fn new(
         tokenizer: &'a TextTokenizer,
-        settings: &'a DataSettings,
+        settings: &'a Valid<DataSettings>,
         on_progress: OnCheck<'a>,
     ) -> Self {
         let report = DataReport {
@@ -266,7 +265,7 @@ impl FileSummary {
 fn look(
     understood: Understood,
     tokenizer: &TextTokenizer,
-    settings: &DataSettings,
+    settings: &Valid<DataSettings>,
     is_shown: bool,
 ) -> Result<Looked> {
     let Understood { example, form, unknown } = understood;

@@ -11,7 +11,8 @@ use super::spill::{Piece, Spill};
 use super::summary::Unknown;
 use super::tokenized::{Text, TokenizedExample, short};
 use crate::text::{Template, TextTokenizer, Tokenized};
-use crate::{Result, TrainError};
+use crate::valid::fraction;
+use crate::{Result, TrainError, Valid, Validate};
 
 /// How data is turned into token sequences.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,7 +94,7 @@ impl DataSet {
     pub fn load(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
     ) -> Result<Self> {
         let set = Self::read(paths, tokenizer, settings)?;
         if !set.train.is_empty() {
@@ -127,9 +128,12 @@ impl DataSet {
     pub fn load_held_out(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
     ) -> Result<Self> {
-        let settings = DataSettings { held_out: 0.0, keeps_text: true, ..settings.clone() };
+        let settings = settings.with(|settings| {
+            settings.held_out = 0.0;
+            settings.keeps_text = true;
+        })?;
         let mut set = Self::read(paths, tokenizer, &settings)?;
         std::mem::swap(&mut set.train, &mut set.held_out);
         std::mem::swap(&mut set.train_examples, &mut set.held_out_examples);
@@ -186,8 +190,11 @@ impl DataSet {
         }
     }
 
-    fn read(paths: &[PathBuf], tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
-        settings.check()?;
+    fn read(
+        paths: &[PathBuf],
+        tokenizer: &TextTokenizer,
+        settings: &Valid<DataSettings>,
+    ) -> Result<Self> {
         let mut set = Self::default();
         let folder = settings.spill.as_deref();
         let spill = folder.map(|folder| Spill::new(folder, settings.reading.map.clone()));
@@ -216,9 +223,8 @@ impl DataSet {
     pub fn new(
         examples: Vec<Example>,
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
     ) -> Result<Self> {
-        settings.check()?;
         let mut set = Self::default();
         for example in examples {
             let mut ready = Ready::new(&example, tokenizer, settings)?;
@@ -240,7 +246,7 @@ impl DataSet {
     fn take(
         &mut self,
         ready: Result<Ready>,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
         spill: Option<&Arc<Spill>>,
     ) -> Result<()> {
         match (ready, settings.reading.on_bad_line) {
@@ -293,7 +299,7 @@ impl Kept {
         }
     }
 
-    fn example(example: Example, is_kept: bool, settings: &DataSettings) -> Self {
+    fn example(example: Example, is_kept: bool, settings: &Valid<DataSettings>) -> Self {
         let kept = KEPT_BYTES + KEPT_BYTES_PER_TOKEN.saturating_mul(settings.max_length);
         match is_kept {
             true if example.text_bytes() > kept => Self::Example(Arc::new(example.shortened(kept))),
@@ -316,7 +322,11 @@ struct Ready {
 }
 
 impl Ready {
-    fn new(example: &Example, tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
+    fn new(
+        example: &Example,
+        tokenizer: &TextTokenizer,
+        settings: &Valid<DataSettings>,
+    ) -> Result<Self> {
         let tokenized = settings.tokenize(example, tokenizer)?;
         let is_cut = tokenized.iter().any(|part| part.is_cut);
         let learned = tokenized.into_iter().filter(|part| part.sequence.label_count() > 0);
@@ -328,18 +338,19 @@ impl Ready {
     }
 }
 
-impl DataSettings {
-    /// Fails on the first invalid setting.
-    pub(super) fn check(&self) -> Result<()> {
-        if !(0.0..1.0).contains(&self.held_out) {
-            return Err(TrainError::setting("held_out", "must be at least 0 and below 1"));
-        }
+impl Validate for DataSettings {
+    type Error = TrainError;
+
+    fn validate(&self) -> Result<()> {
+        fraction("held_out", self.held_out)?;
         if self.max_length < 2 {
             return Err(TrainError::setting("max_length", "must be at least 2"));
         }
         Ok(())
     }
+}
 
+impl DataSettings {
     /// Tokens and loss masks of an example, truncated to `max_length`, in as many sequences as the
     /// template needs.
     pub(super) fn tokenize(

@@ -18,12 +18,12 @@ use super::product::ComputePrecision;
 use super::reader::Reader;
 use super::transfer::is_host;
 use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, layer_name, qk_norm_widths};
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// A decoder with its weights on a device. Cheap to clone: clones share the weights.
 #[derive(Clone)]
 pub struct Decoder {
-    pub(crate) config: ModelConfig,
+    pub(crate) config: Valid<ModelConfig>,
     pub(crate) device: Device,
     pub(crate) embedding: Frozen,
     pub(crate) layers: Vec<Layer>,
@@ -87,12 +87,11 @@ impl Decoder {
     /// A tensor that is missing or has the wrong shape, or a value that is not finite or does not
     /// fit `precision`.
     pub fn load(
-        config: &ModelConfig,
+        config: &Valid<ModelConfig>,
         source: &dyn TensorSource,
         device: &Device,
         precision: BasePrecision,
     ) -> Result<Self> {
-        config.check().map_err(|reason| TrainError::format(source.path(), reason))?;
         let reader = Reader { source, device, precision };
         let layers = (0..config.layers).map(|index| read_layer(&reader, config, index));
         let layers = layers.collect::<Result<Vec<Layer>>>()?;

@@ -18,7 +18,8 @@ use crate::model::{
     BasePrecision, Batch, ComputePrecision, Decoder, ModelConfig, StageSeconds, TokenSequence,
 };
 use crate::text::TextTokenizer;
-use crate::{Result, TrainError};
+use crate::valid::positive;
+use crate::{Result, TrainError, Valid, Validate};
 
 /// Training settings of one member. They may differ between members.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,11 +64,24 @@ impl Default for TrainSettings {
     }
 }
 
+impl Validate for TrainSettings {
+    type Error = TrainError;
+
+    fn validate(&self) -> Result<()> {
+        let counts = [("batch_size", self.batch_size), ("accumulation", self.accumulation)];
+        if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(TrainError::setting(name, "must be at least 1"));
+        }
+        positive("max_gradient_norm", self.max_gradient_norm)?;
+        self.optimizer.validate()
+    }
+}
+
 /// A base model on a device, ready to train adapters. It keeps no state between rounds.
 pub struct Trainer {
     pub(crate) decoder: Decoder,
     pub(crate) tokenizer: TextTokenizer,
-    pub(crate) settings: TrainSettings,
+    pub(crate) settings: Valid<TrainSettings>,
     base_digest: [u8; 32],
 }
 
@@ -82,18 +96,12 @@ pub struct RoundResult {
 
 impl Trainer {
     /// Opens a Hugging Face folder or GGUF file and loads the model to the device.
-    pub fn open(model: &Path, settings: TrainSettings) -> Result<Self> {
+    pub fn open(model: &Path, settings: Valid<TrainSettings>) -> Result<Self> {
         Self::new(LoadedModel::open(model)?, settings)
     }
 
     /// Loads an opened model to the device.
-    pub fn new(model: LoadedModel, settings: TrainSettings) -> Result<Self> {
-        if settings.batch_size == 0 || settings.accumulation == 0 {
-            return Err(TrainError::setting(
-                "batch_size",
-                "batch_size and accumulation start at 1",
-            ));
-        }
+    pub fn new(model: LoadedModel, settings: Valid<TrainSettings>) -> Result<Self> {
         let device = settings.device.open()?;
         let mut decoder = model.decoder(&device, settings.base_precision)?;
         decoder.checkpoint_layers(settings.gradient_checkpointing);
@@ -124,10 +132,9 @@ impl Trainer {
     /// The adapter before the first round; see [`GlobalAdapter::new`].
     pub fn first_adapter(
         &self,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         seed: [u8; 32],
     ) -> Result<GlobalAdapter> {
-        settings.check()?;
         let layout = AdapterLayout::new(self.config(), &settings.adapter)?;
         Ok(GlobalAdapter::new(layout, settings, seed))
     }
@@ -142,7 +149,7 @@ impl Trainer {
     pub fn train_round(
         &self,
         global: &GlobalAdapter,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         seed: [u8; 32],
         data: &DataSet,
         progress: OnProgress<'_>,

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use fedshield_train::Valid;
 use fedshield_train::data::{OnBadLine, Reading};
 use fedshield_train::text::Template;
 
@@ -66,14 +67,15 @@ fn bench_with(text: &str, held_out: Option<&str>, on_bad_line: OnBadLine) -> Ben
         train: vec![named("train.jsonl", text)],
         held_out: held_out.map(|text| named("held.jsonl", text)).into_iter().collect(),
         tokenizer: tokenizer(),
-        settings: DataSettings {
+        settings: Valid::new(DataSettings {
             template: Template::Alpaca,
             max_length: 64,
             held_out: 0.2,
             reading: Reading { on_bad_line, ..Reading::default() },
             spill: Some(folder.path().to_owned()),
             ..DataSettings::default()
-        },
+        })
+        .unwrap(),
     };
     let files = DataFiles::open(sources).unwrap();
     Bench { folder, files }

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::*;
 use crate::adapter::{LoraAdapter, PeftAdapter};
 use crate::load::GgufFile;
-use crate::model::{BasePrecision, ModelConfig};
+use crate::model::BasePrecision;
 use crate::{adapter_logits, cpu};
 
 fn parity(name: &str) -> PathBuf {
@@ -197,7 +197,7 @@ fn a_gguf_base_is_written_as_it_was() {
         let path = work.path().join(format!("{name}-again.gguf"));
         assert!(export_gguf_model(&path, &model, None, GgufType::F16).unwrap().is_empty());
         let again = LoadedModel::open(&path).unwrap();
-        let same = ModelConfig { bos_token_id: model.config.bos_token_id, ..again.config.clone() };
+        let same = again.config.with(|it| it.bos_token_id = model.config.bos_token_id).unwrap();
         assert_eq!(same, model.config, "{name}");
         let [first, second] = [&base, &path].map(|path| GgufFile::open(path).unwrap());
         assert_eq!(first.get("general.name").is_some(), second.get("general.name").is_some());
@@ -212,8 +212,8 @@ fn a_gguf_base_is_written_as_it_was() {
 fn a_tied_head_of_olmo2_is_written_out() {
     let work = tempfile::tempdir().unwrap();
     let (model, adapter) = open("olmo2", work.path(), &parity("olmo2/adapter"), true);
-    let tied =
-        LoadedModel { config: ModelConfig { tied_head: true, ..model.config.clone() }, ..model };
+    let config = model.config.with(|config| config.tied_head = true).unwrap();
+    let tied = LoadedModel { config, ..model };
     let path = work.path().join("tied.gguf");
     export_gguf_model(&path, &tied, Some(&adapter), GgufType::F32).unwrap();
     let file = GgufFile::open(&path).unwrap();
@@ -246,10 +246,10 @@ fn what_gguf_cannot_say_is_refused_by_name() {
         std::fs::remove_file(&out).unwrap();
     }
     let (mut model, _) = open("llama", work.path(), &parity("llama/adapter"), true);
-    model.config.activation = crate::model::Activation::GeluTanh;
+    let gelu = model.config.with(|it| it.activation = crate::model::Activation::GeluTanh);
+    let silu = std::mem::replace(&mut model.config, gelu.unwrap());
     assert!(refused(&model).contains("gelu_pytorch_tanh"), "{}", refused(&model));
-    model.config.activation = crate::model::Activation::Silu;
-    model.config.vocab_size = 32;
+    model.config = silu.with(|config| config.vocab_size = 32).unwrap();
     assert!(refused(&model).contains("beyond the embedding"), "{}", refused(&model));
     let folder = work.path().join("llama");
     let path = folder.join("tokenizer.json");
