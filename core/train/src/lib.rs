@@ -24,10 +24,10 @@ mod valid;
 pub use error::{Result, TrainError};
 pub use memory::reuse_freed_memory;
 pub use train::{
-    AdamW, AdamWSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, Generation, LocalSteps,
-    OnProgress, Progress, RoundResult, RoundStats, Sampling, StepGradient, StepReport,
-    TrainSettings, Trainer, adapter_gradient, adapter_logits, answer_device_probe,
-    clip_global_norm, local_steps,
+    AdamW, AdamWSettings, AloneSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, ExampleLoss,
+    Generation, LocalSteps, OnCheckpoint, OnProgress, PairedDifference, Progress, RoundResult,
+    RoundStats, Sampling, StepGradient, StepReport, TrainSettings, Trainer, adapter_gradient,
+    adapter_logits, answer_device_probe, clip_global_norm, local_steps, mean_loss,
 };
 pub use valid::{Valid, Validate};
 

@@ -158,6 +158,20 @@ impl GlobalAdapter {
         Ok(next)
     }
 
+    /// This adapter as plain LoRA, all of whose factors are trained in every round: the start of
+    /// training alone. Its output is the same.
+    pub fn plain(&self) -> Self {
+        let state = |values: &[f32]| FactorState::new(values.to_vec(), ServerOptimizer::default());
+        Self {
+            layout: self.layout.clone(),
+            algorithm: Algorithm::FedIt,
+            applied: 0,
+            a: state(&self.a.values),
+            b: state(&self.lora_b()),
+            r: state(&[]),
+        }
+    }
+
     /// Replaces the values of the trained factors; the count of rounds is unchanged.
     pub(crate) fn set_trained(&mut self, values: &[f32]) -> Result<()> {
         if values.len() != self.trained_len() {
