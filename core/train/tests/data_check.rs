@@ -6,7 +6,7 @@ use std::path::Path;
 
 use fedshield_train::Valid;
 use fedshield_train::data::{
-    DataReport, DataSet, DataSettings, FieldMap, OnBadLine, Reading, TokenizedExample,
+    DataReport, DataSet, DataSettings, FieldMap, OnBadLine, Part, Reading, TokenizedExample,
 };
 use fedshield_train::load::{LoadedModel, open_tokenizer};
 use fedshield_train::text::{Template, TextTokenizer};
@@ -210,4 +210,47 @@ fn a_summary_says_what_the_lines_hold() {
     assert_eq!((summary.truncated, summary.dropped, summary.skipped), (2, 1, 1));
     assert!(summary.skipped_first[0].contains("d.jsonl:2: not valid JSON"), "{summary:?}");
     assert_eq!(summary.unknown.into_iter().collect::<Vec<_>>(), [("mood".to_owned(), 1)]);
+}
+
+/// A test part is taken from the other end than the held-out part, so that nothing else moves.
+#[test]
+fn data_have_three_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |index: usize| {
+        format!(r#"{{"instruction": "say {index}", "output": "the number is {index}"}}"#)
+    };
+    let lines: Vec<String> = (0..300).map(line).collect();
+    let path = folder.path().join("data.jsonl");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let tokenizer = tokenizer(folder.path());
+    let settings = |held_out: f64, test: f64| {
+        settings().with(|it| (it.held_out, it.test) = (held_out, test)).unwrap()
+    };
+    let files = [path];
+    let load =
+        |held_out, test| DataSet::load(&files, &tokenizer, &settings(held_out, test)).unwrap();
+    let (two, three) = (load(0.2, 0.0), load(0.2, 0.2));
+    let digests = |part: &[TokenizedExample]| -> Vec<_> {
+        part.iter().map(TokenizedExample::digest).collect()
+    };
+    assert_eq!(digests(&two.held_out), digests(&three.held_out));
+    assert!(two.test.is_empty() && three.test.len() > 30);
+    let sum = three.train.len() + three.held_out.len() + three.test.len();
+    assert_eq!(sum, 300);
+    assert_ne!(two.digest(), three.digest());
+    let report = DataReport::check(&files, &[], &tokenizer, &settings(0.2, 0.2)).unwrap();
+    let counts = (report.train, report.held_out, report.test);
+    assert_eq!(counts, (three.train.len(), three.held_out.len(), three.test.len()));
+    let summary = three.summary();
+    assert_eq!((summary.held_out, summary.test), (report.held_out, report.test));
+    // Files of their own for a part.
+    let other = folder.path().join("test.jsonl");
+    std::fs::write(&other, line(1000)).unwrap();
+    let apart = DataSet::load_held_out(&[other.clone()], &tokenizer, &settings(0.2, 0.0)).unwrap();
+    let with = load(0.2, 0.0).with_part(Part::Test, apart);
+    assert_eq!((with.test.len(), with.held_out.len()), (1, two.held_out.len()));
+    let files = [(files[0].clone(), Part::Train), (other, Part::Test)];
+    let checked =
+        DataReport::check_watched(&files, &tokenizer, &settings(0.2, 0.2), &mut |_| ()).unwrap();
+    assert_eq!((checked.test, checked.held_out), (1, two.held_out.len()));
 }

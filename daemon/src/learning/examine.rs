@@ -156,17 +156,20 @@ fn read_data(
     template: Template,
     max_length: usize,
 ) -> Result<DataFiles, PipelineError> {
-    let (held_out, reading) = (sources.held_out_fraction, sources.reading.clone());
+    let (held_out, test) = (sources.held_out_fraction, sources.test_fraction);
+    let reading = sources.reading.clone();
     // Only a trainer command needs the text.
     let keeps_text = sources.command.is_some();
     DataFiles::open(DataSources {
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
+        test: sources.test.clone(),
         tokenizer,
         settings: Valid::new(DataSettings {
             template,
             max_length,
             held_out,
+            test,
             reading,
             keeps_text,
             spill: sources.spill.clone(),

@@ -40,9 +40,10 @@ impl Validate for AloneSettings {
 pub type OnCheckpoint<'a> = &'a mut dyn FnMut(usize, GlobalAdapter) -> Result<ControlFlow<()>>;
 
 impl AloneSettings {
-    fn schedule(&self) -> LearningRate {
+    /// The learning rate of a step, counted from 0.
+    pub fn rate(&self, step: usize) -> f64 {
         let (peak, rounds) = (self.learning_rate, self.steps as u64);
-        LearningRate { peak, last: peak / 10.0, rounds }
+        LearningRate { peak, last: peak / 10.0, rounds }.at(step as u64)
     }
 }
 
@@ -64,12 +65,11 @@ impl Trainer {
             let reason = "an adapter whose factors are not all trained cannot be trained alone";
             return Err(TrainError::Adapter(reason.to_owned()));
         }
-        let schedule = settings.schedule();
         let mut run = Run::new(self, start, seed, data, settings.steps)?;
         let mut done = 0;
         while done < settings.steps {
             let count = settings.checkpoint.min(settings.steps - done);
-            run.steps(count, &|step| schedule.at(step as u64), progress)?;
+            run.steps(count, &|step| settings.rate(step), progress)?;
             done += count;
             if on_checkpoint(done, start.with_trained(&run.theta()?)?)?.is_break() {
                 break;

@@ -66,6 +66,7 @@ fn bench_with(text: &str, held_out: Option<&str>, on_bad_line: OnBadLine) -> Ben
     let sources = DataSources {
         train: vec![named("train.jsonl", text)],
         held_out: held_out.map(|text| named("held.jsonl", text)).into_iter().collect(),
+        test: Vec::new(),
         tokenizer: tokenizer(),
         settings: Valid::new(DataSettings {
             template: Template::Alpaca,

@@ -7,19 +7,22 @@ use tokio_util::sync::CancellationToken;
 use super::answer;
 use crate::adapter_export::{self, adapter_files};
 use crate::control::Reply;
-use crate::control::api::{ApiError, ErrorCode, Evaluation, ExportRequest, ExportView, Sample};
-use crate::jobs::{Pipeline, PipelineError};
+use crate::control::api::{
+    AdapterKind, ApiError, ErrorCode, EvaluateRequest, Evaluation, ExportRequest, ExportView,
+    WhichAdapter,
+};
+use crate::jobs::{Pipeline, PipelineError, README_FILE};
 use crate::node::turn::Node;
 use crate::store::Ledger;
 
 impl Node {
-    /// Trains an adapter on this member's data alone and compares it, at the lowest priority;
-    /// cancelled when the client disconnects.
-    pub(super) fn evaluate(&self, mut reply: Reply<Evaluation>) {
+    /// Makes what this member can make at home and compares it, at the lowest priority; cancelled
+    /// when the client disconnects.
+    pub(super) fn evaluate(&self, request: EvaluateRequest, mut reply: Reply<Evaluation>) {
         let Some(host) = &self.host else { return answer(reply, Err(self.no_host())) };
         let (pipeline, low_priority) = (host.pipeline(), self.low_priority.clone());
         tokio::spawn(async move {
-            let work = low_priority.evaluate(move |cancel| evaluate(&pipeline, cancel));
+            let work = low_priority.evaluate(move |cancel| evaluate(&pipeline, request, cancel));
             let result = tokio::select! {
                 result = work => result,
                 () = reply.closed() => return,
@@ -48,14 +51,31 @@ pub(super) fn export(
     ledger: &Ledger,
     request: ExportRequest,
 ) -> Result<ExportView, ApiError> {
-    let Some((round, _)) = ledger.last_applied()? else {
+    let Some((round, adapter)) = ledger.last_applied()? else {
         let message = "no round has been applied yet, so there is no adapter";
         return Err(ApiError::new(ErrorCode::WrongState, message)
             .with_hint("wait for the first round: `fedshield-cli status --watch`"));
     };
-    let adapter = pipeline.export(&request.directory).map_err(not_written)?;
-    let files = adapter_files(&request.directory);
-    Ok(ExportView { directory: request.directory, files, adapter_digest: adapter.root, round })
+    let kind = match request.which {
+        WhichAdapter::Common => AdapterKind::Common,
+        WhichAdapter::Personal => AdapterKind::Personal,
+        WhichAdapter::Best => pipeline.best_kind()?.ok_or_else(not_compared)?,
+    };
+    if !pipeline.export(&request.directory, kind).map_err(not_written)? {
+        return Err(not_compared());
+    }
+    let mut files = adapter_files(&request.directory);
+    if kind != AdapterKind::Common {
+        files.push(request.directory.join(README_FILE));
+    }
+    let adapter_digest = adapter.root;
+    Ok(ExportView { directory: request.directory, files, kind, adapter_digest, round })
+}
+
+fn not_compared() -> ApiError {
+    let message = "no personal adapter has been made from the common adapter of now";
+    ApiError::new(ErrorCode::WrongState, message)
+        .with_hint("`fedshield-cli compare` makes it and chooses the best; then export again")
 }
 
 /// The folder is the caller's choice, not a fault of the daemon.
@@ -66,19 +86,24 @@ fn not_written(error: PipelineError) -> ApiError {
     }
 }
 
-fn evaluate(pipeline: &Pipeline, cancel: &CancellationToken) -> Result<Evaluation, ApiError> {
-    let losses = pipeline.evaluate(cancel)?;
+fn evaluate(
+    pipeline: &Pipeline,
+    request: EvaluateRequest,
+    cancel: &CancellationToken,
+) -> Result<Evaluation, ApiError> {
+    let compared = pipeline.evaluate(request.alone, cancel)?;
     Ok(Evaluation {
-        base: losses.base,
-        local: Some(losses.local),
-        federated: Some(losses.federated),
-        examples: losses.examples as u64,
-        tokens: losses.tokens as u64,
-        sample: losses.sample.map(|sample| Sample {
-            prompt: sample.prompt,
-            reference: sample.reference,
-            before: sample.before,
-            after: sample.after,
-        }),
+        measured_on: compared.measured_on,
+        examples: compared.examples as u64,
+        tokens: compared.tokens as u64,
+        validation_examples: compared.validation_examples as u64,
+        base: compared.base,
+        alone: compared.alone,
+        common: compared.common,
+        personal: compared.personal,
+        best: compared.best,
+        against_base: compared.against_base,
+        against_alone: compared.against_alone,
+        samples: compared.samples,
     })
 }
