@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use fedshield_tests::{Federation, Program, Terms, Work};
+use fedshield_tests::{Federation, Program, Terms, Work, eventually};
 use serde_json::Value;
 
 fn text(path: &Path) -> String {
@@ -14,8 +14,7 @@ fn text(path: &Path) -> String {
 fn a_node_compares_what_it_has_and_exports_the_best() {
     let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
     let terms = Terms { members: 3, rounds: 2, ..Terms::default() };
-    let set = ["data.test_fraction=0.2".to_owned()];
-    let mut federation = Federation::found_with(&program, &terms, |_| set.to_vec());
+    let mut federation = Federation::found(&program, &terms);
     federation.wait_until_done();
     let home = federation.daemons[0].home.clone();
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -43,6 +42,15 @@ fn a_node_compares_what_it_has_and_exports_the_best() {
     assert_eq!(program.run(&home, ["compare", "--json"]).ok(), first);
     let shown = program.run(&home, ["compare"]).ok();
     assert!(shown.starts_with("joining: ") && shown.contains("nothing was chosen by"), "{shown}");
+    // `status` shows it, after a restart as well.
+    federation.daemons[0].kill();
+    federation.restart(0);
+    let compared = || {
+        let comparison = federation.daemons[0].status().and_then(|status| status.comparison);
+        comparison.is_some_and(|it| shown.contains(&it.headline) && it.applied == 2)
+    };
+    assert!(eventually(compared), "{:?}", federation.daemons[0].status());
+    assert!(program.run(&home, ["status"]).ok().contains("joining: "));
     let without = program.run(&home, ["compare", "--without-alone", "--json"]).ok();
     let without: Value = serde_json::from_str(&without).expect("it is JSON");
     assert_eq!((&without["alone"], &without["personal"]), (&Value::Null, &json["personal"]));

@@ -15,9 +15,9 @@ use super::adapter::{self, AdapterCommand, EvalArgs};
 use crate::connection;
 use crate::failure::Failure;
 use crate::screen::Screen;
+pub(crate) use render::sample;
 #[cfg(test)]
 pub(crate) use render::tests;
-pub(crate) use render::{headline, sample};
 
 /// How often the progress of the daemon's work is shown.
 const LOOK: Duration = Duration::from_secs(2);

@@ -9,7 +9,6 @@ use fedshieldd::control::api::{
 };
 use serde::Serialize;
 
-use crate::command::compare;
 use crate::failure::Failure;
 
 /// The whole run.
@@ -183,7 +182,7 @@ impl From<MemberOutcome> for DemoMember {
             bytes_received,
             update_bytes_f32: outcome.rounds.iter().map(|round| round.update_bytes_f32).sum(),
             sent_bytes: outcome.rounds.iter().map(|round| round.sent_bytes).sum(),
-            headline: compare::headline(&evaluation),
+            headline: evaluation.headline(),
             samples: evaluation.samples,
             adapter: outcome.adapter,
         }

@@ -246,7 +246,9 @@ fn data_have_three_parts() {
     // Files of their own for a part.
     let other = folder.path().join("test.jsonl");
     std::fs::write(&other, line(1000)).unwrap();
-    let apart = DataSet::load_held_out(&[other.clone()], &tokenizer, &settings(0.2, 0.0)).unwrap();
+    let apart =
+        DataSet::load_held_out(std::slice::from_ref(&other), &tokenizer, &settings(0.2, 0.0))
+            .unwrap();
     let with = load(0.2, 0.0).with_part(Part::Test, apart);
     assert_eq!((with.test.len(), with.held_out.len()), (1, two.held_out.len()));
     let files = [(files[0].clone(), Part::Train), (other, Part::Test)];

@@ -49,7 +49,8 @@ pub use fedshield_train::PairedDifference;
 pub use crate::jobs::AdapterKind;
 pub use crate::learning::MeasuredOn;
 pub use adapter::{
-    AdapterLoss, EvaluateRequest, Evaluation, ExportRequest, ExportView, Sample, WhichAdapter,
+    AdapterLoss, Comparison, EvaluateRequest, Evaluation, ExportRequest, ExportView, Sample,
+    WhichAdapter,
 };
 pub use attendance::{Absent, Pause, Waiting};
 pub use condition::{Condition, Severity};

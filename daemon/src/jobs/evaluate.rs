@@ -21,7 +21,7 @@ use super::durable_state::name;
 use super::measure::finite;
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
-use crate::control::api::{AdapterLoss, Sample};
+use crate::control::api::{Comparison, Evaluation};
 use crate::learning::{Examples, MeasuredOn};
 use choice::{Candidate, best_of};
 use home::{Homemade, Search, Work};
@@ -38,41 +38,12 @@ pub enum AdapterKind {
     Alone,
 }
 
-/// The comparison.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LossComparison {
-    /// The part of the data that the losses are on.
-    pub measured_on: MeasuredOn,
-    /// Examples of that part.
-    pub examples: usize,
-    /// Their response tokens.
-    pub tokens: usize,
-    /// Examples of the validation part.
-    pub validation_examples: usize,
-    /// The base model's loss.
-    pub base: f64,
-    /// The common adapter's.
-    pub common: AdapterLoss,
-    /// The personal adapter's; `None` before the first round.
-    pub personal: Option<AdapterLoss>,
-    /// The adapter made alone; `None` before the first round, or if it was not asked for.
-    pub alone: Option<AdapterLoss>,
-    /// The one that validation says is best.
-    pub best: AdapterKind,
-    /// Loss of the base model minus loss of the best; `None` with fewer than two examples.
-    pub against_base: Option<PairedDifference>,
-    /// Loss of the adapter made alone minus loss of the best.
-    pub against_alone: Option<PairedDifference>,
-    /// Some questions with their answers.
-    pub samples: Vec<Sample>,
-}
-
 /// The choice, as sealed on disk.
 #[derive(Serialize, Deserialize)]
 struct KeptChoice {
     /// Digest of the common adapter at that time.
     common: [u8; 32],
-    best: AdapterKind,
+    comparison: Comparison,
 }
 
 impl Pipeline {
@@ -86,7 +57,7 @@ impl Pipeline {
         &self,
         with_alone: bool,
         cancel: &CancellationToken,
-    ) -> Result<LossComparison, PipelineError> {
+    ) -> Result<Evaluation, PipelineError> {
         let data = self.learning.examples();
         if data.set.held_out.is_empty() {
             return Err(PipelineError::NoHeldOut);
@@ -116,7 +87,7 @@ impl Pipeline {
         alone: Option<Homemade>,
         data: &Examples,
         cancel: &CancellationToken,
-    ) -> Result<LossComparison, PipelineError> {
+    ) -> Result<Evaluation, PipelineError> {
         let trainer = self.learning.trainer()?;
         let (reported, measured_on) = data.reported();
         let losses = |adapter: Option<&GlobalAdapter>, examples: &[_]| {
@@ -150,7 +121,6 @@ impl Pipeline {
         let (of_best, kind) = (&best.reported, best.kind);
         let of = |kind| candidates.iter().find(|candidate: &&Candidate| candidate.kind == kind);
         let alone_losses = of(AdapterKind::Alone).map(|candidate| &candidate.reported);
-        self.keep(name::BEST, &KeptChoice { common: common.digest(), best: kind })?;
         let made = |made: &Option<Homemade>| made.as_ref().map(|made| made.adapter.clone());
         let (personal, alone) = (made(&personal), made(&alone));
         let best_adapter = match kind {
@@ -158,11 +128,11 @@ impl Pipeline {
             AdapterKind::Personal => personal.as_ref(),
             AdapterKind::Alone => alone.as_ref(),
         };
-        Ok(LossComparison {
+        let evaluation = Evaluation {
             measured_on,
-            examples: base.len(),
-            tokens: base.iter().map(|loss: &ExampleLoss| loss.tokens).sum(),
-            validation_examples: best.validation.len(),
+            examples: base.len() as u64,
+            tokens: base.iter().map(|loss: &ExampleLoss| loss.tokens as u64).sum(),
+            validation_examples: best.validation.len() as u64,
             base: mean_loss(&base),
             common: with_common.loss(),
             personal: of(AdapterKind::Personal).map(Candidate::loss),
@@ -171,7 +141,10 @@ impl Pipeline {
             against_base: PairedDifference::of(&base, of_best),
             against_alone: alone_losses.and_then(|alone| PairedDifference::of(alone, of_best)),
             samples: self.sample_answers([alone.as_ref(), Some(common), best_adapter], reported)?,
-        })
+        };
+        let comparison = Comparison::of(&evaluation, common.applied());
+        self.keep(name::BEST, &KeptChoice { common: common.digest(), comparison })?;
+        Ok(evaluation)
     }
 
     /// The adapter of `kind` that belongs to the common one of now; `None` if it was not made.
@@ -193,14 +166,14 @@ impl Pipeline {
         }
     }
 
-    /// Which adapter validation chose beside the common one of now; `None` if nothing did.
+    /// The last comparison, if it was made with the common adapter of now.
     ///
     /// # Errors
     /// If it cannot be read.
-    pub(crate) fn best_kind(&self) -> Result<Option<AdapterKind>, PipelineError> {
+    pub(crate) fn comparison(&self) -> Result<Option<Comparison>, PipelineError> {
         let bytes = self.secrets.get(name::BEST)?;
         let kept: Option<KeptChoice> = bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok());
         let common = self.state().global.digest();
-        Ok(kept.filter(|kept| kept.common == common).map(|kept| kept.best))
+        Ok(kept.filter(|kept| kept.common == common).map(|kept| kept.comparison))
     }
 }

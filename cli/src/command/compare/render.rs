@@ -11,33 +11,13 @@ use crate::units;
 
 /// The whole comparison.
 pub(super) fn page(evaluation: &Evaluation, colours: Colours) -> String {
-    let mut text = format!("{}\n\n", colours.strong(&headline(evaluation)));
+    let mut text = format!("{}\n\n", colours.strong(&evaluation.headline()));
     text.push_str(&losses(evaluation, colours));
     text.push_str(&format!("\n{}\n", measured(evaluation)));
     for answers in &evaluation.samples {
         text.push_str(&format!("\n{}", sample(answers, colours)));
     }
     text
-}
-
-/// What joining was worth, in one sentence.
-#[must_use]
-pub(crate) fn headline(evaluation: &Evaluation) -> String {
-    let best = evaluation.best_loss();
-    let (other, than, difference) = match evaluation.alone {
-        Some(alone) => (alone.loss, "alone", evaluation.against_alone),
-        None => (evaluation.base, "the base model", evaluation.against_base),
-    };
-    if evaluation.best == AdapterKind::Alone {
-        return "joining: not better than alone on your own data; the adapter trained alone is the best here".into();
-    }
-    let change = (1.0 - best / other) * 100.0;
-    let sure = difference.is_some_and(|it| it.low > 0.0 || it.high < 0.0);
-    let doubt = if sure { "" } else { ", which these few examples do not prove" };
-    match change >= 0.0 {
-        true => format!("joining: {change:.0}% better than {than} on your own data{doubt}"),
-        false => format!("joining: {:.0}% worse than {than} on your own data{doubt}", -change),
-    }
 }
 
 /// The losses of base, alone, common and personal.
@@ -138,18 +118,18 @@ pub(crate) mod tests {
     #[test]
     fn the_headline_says_what_joining_was_worth() {
         let common = evaluation(AdapterKind::Common, 1.0, 0.62);
-        assert_eq!(headline(&common), "joining: 38% better than alone on your own data");
+        assert_eq!(common.headline(), "joining: 38% better than alone on your own data");
         let personal = evaluation(AdapterKind::Personal, 1.0, 0.62);
-        assert_eq!(headline(&personal), "joining: 48% better than alone on your own data");
-        let alone = headline(&evaluation(AdapterKind::Alone, 0.5, 0.62));
+        assert_eq!(personal.headline(), "joining: 48% better than alone on your own data");
+        let alone = evaluation(AdapterKind::Alone, 0.5, 0.62).headline();
         assert!(alone.contains("not better than alone"), "{alone}");
         let mut doubtful = evaluation(AdapterKind::Common, 1.0, 1.1);
         doubtful.against_alone =
             Some(PairedDifference { mean: -0.1, standard_error: 0.2, low: -0.5, high: 0.3 });
-        let text = headline(&doubtful);
+        let text = doubtful.headline();
         assert!(text.contains("10% worse than alone") && text.contains("do not prove"), "{text}");
         doubtful.alone = None;
-        assert!(headline(&doubtful).contains("78% better than the base model"));
+        assert!(doubtful.headline().contains("78% better than the base model"));
     }
 
     #[test]

@@ -110,6 +110,69 @@ impl Evaluation {
         };
         chosen.unwrap_or(self.common).loss
     }
+
+    /// What joining was worth, in one sentence.
+    #[must_use]
+    pub fn headline(&self) -> String {
+        let (other, than, difference) = match self.alone {
+            Some(alone) => (alone.loss, "alone", self.against_alone),
+            None => (self.base, "the base model", self.against_base),
+        };
+        if self.best == AdapterKind::Alone {
+            return "joining: not better than alone on your own data; the adapter trained alone is \
+                    the best here"
+                .to_owned();
+        }
+        let change = (1.0 - self.best_loss() / other) * 100.0;
+        let sure = difference.is_some_and(|it| it.low > 0.0 || it.high < 0.0);
+        let doubt = if sure { "" } else { ", which these few examples do not prove" };
+        let (size, word) = match change >= 0.0 {
+            true => (change, "better"),
+            false => (-change, "worse"),
+        };
+        format!("joining: {size:.0}% {word} than {than} on your own data{doubt}")
+    }
+}
+
+/// The losses of an [`Evaluation`], as `status` shows them; never leaves the node.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Comparison {
+    /// Rounds applied in the common adapter.
+    pub applied: u64,
+    /// What joining was worth, in one sentence.
+    pub headline: String,
+    /// The part of the data that the losses are on.
+    pub measured_on: MeasuredOn,
+    /// Number of its examples.
+    pub examples: u64,
+    /// Loss of the frozen model.
+    pub base: f64,
+    /// Loss of the adapter trained alone.
+    pub alone: Option<f64>,
+    /// Loss of the common adapter.
+    pub common: f64,
+    /// Which adapter this node ends up with.
+    pub best: AdapterKind,
+    /// Its loss.
+    pub best_loss: f64,
+}
+
+impl Comparison {
+    /// Of an evaluation with the adapter of `applied` rounds.
+    #[must_use]
+    pub fn of(evaluation: &Evaluation, applied: u64) -> Self {
+        Self {
+            applied,
+            headline: evaluation.headline(),
+            measured_on: evaluation.measured_on,
+            examples: evaluation.examples,
+            base: evaluation.base,
+            alone: evaluation.alone.map(|alone| alone.loss),
+            common: evaluation.common.loss,
+            best: evaluation.best,
+            best_loss: evaluation.best_loss(),
+        }
+    }
 }
 
 /// One adapter's losses, nats per response token.

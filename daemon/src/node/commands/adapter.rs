@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::answer;
 use crate::adapter_export::{self, adapter_files};
 use crate::control::Reply;
@@ -21,13 +19,21 @@ impl Node {
     pub(super) fn evaluate(&self, request: EvaluateRequest, mut reply: Reply<Evaluation>) {
         let Some(host) = &self.host else { return answer(reply, Err(self.no_host())) };
         let (pipeline, low_priority) = (host.pipeline(), self.low_priority.clone());
+        let status = Arc::clone(&self.status);
         tokio::spawn(async move {
-            let work = low_priority.evaluate(move |cancel| evaluate(&pipeline, request, cancel));
+            let evaluated = Arc::clone(&pipeline);
+            let work =
+                low_priority.evaluate(move |cancel| evaluated.evaluate(request.alone, cancel));
             let result = tokio::select! {
                 result = work => result,
                 () = reply.closed() => return,
             };
-            answer(reply, result.unwrap_or_else(|error| Err(error.into())));
+            if let Ok(comparison) = pipeline.comparison() {
+                status.send_modify(|status| status.comparison = comparison);
+            }
+            let result =
+                result.map_err(ApiError::from).and_then(|made| made.map_err(ApiError::from));
+            answer(reply, result);
         });
     }
 
@@ -59,7 +65,7 @@ pub(super) fn export(
     let kind = match request.which {
         WhichAdapter::Common => AdapterKind::Common,
         WhichAdapter::Personal => AdapterKind::Personal,
-        WhichAdapter::Best => pipeline.best_kind()?.ok_or_else(not_compared)?,
+        WhichAdapter::Best => pipeline.comparison()?.ok_or_else(not_compared)?.best,
     };
     if !pipeline.export(&request.directory, kind).map_err(not_written)? {
         return Err(not_compared());
@@ -84,26 +90,4 @@ fn not_written(error: PipelineError) -> ApiError {
         PipelineError::Train(error) => adapter_export::not_written(&error),
         other => other.into(),
     }
-}
-
-fn evaluate(
-    pipeline: &Pipeline,
-    request: EvaluateRequest,
-    cancel: &CancellationToken,
-) -> Result<Evaluation, ApiError> {
-    let compared = pipeline.evaluate(request.alone, cancel)?;
-    Ok(Evaluation {
-        measured_on: compared.measured_on,
-        examples: compared.examples as u64,
-        tokens: compared.tokens as u64,
-        validation_examples: compared.validation_examples as u64,
-        base: compared.base,
-        alone: compared.alone,
-        common: compared.common,
-        personal: compared.personal,
-        best: compared.best,
-        against_base: compared.against_base,
-        against_alone: compared.against_alone,
-        samples: compared.samples,
-    })
 }
