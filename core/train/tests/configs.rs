@@ -12,19 +12,57 @@ use fedshield_train::{Valid, adapter_logits, cpu};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+/// Names and shapes of a model's tensors.
 type Layout = BTreeMap<String, Vec<usize>>;
 
 #[derive(Deserialize)]
 struct Suite {
     ids: Vec<u32>,
+    #[serde(deserialize_with = "layouts")]
     layouts: Vec<Layout>,
     families: BTreeMap<String, OfFamily>,
+}
+
+/// What a layout has beside an earlier one.
+#[derive(Deserialize)]
+struct Difference {
+    like: Option<usize>,
+    set: Layout,
+    #[serde(default)]
+    drop: Vec<String>,
+}
+
+fn layouts<'a, D: serde::Deserializer<'a>>(from: D) -> Result<Vec<Layout>, D::Error> {
+    let mut layouts: Vec<Layout> = Vec::new();
+    for one in Vec::<Difference>::deserialize(from)? {
+        let mut layout = one.like.map_or_else(Layout::new, |index| layouts[index].clone());
+        layout.extend(one.set);
+        one.drop.iter().for_each(|name| drop(layout.remove(name)));
+        layouts.push(layout);
+    }
+    Ok(layouts)
 }
 
 #[derive(Deserialize)]
 struct OfFamily {
     base: Map<String, Value>,
+    #[serde(deserialize_with = "cases")]
     cases: Vec<Case>,
+}
+
+fn cases<'a, D: serde::Deserializer<'a>>(from: D) -> Result<Vec<Case>, D::Error> {
+    let mut cases = Vec::<Case>::deserialize(from)?;
+    for index in 0..cases.len() {
+        if let Some(like) = cases[index].like {
+            let Case { layout, largest, ref logits, .. } = cases[like];
+            assert!(like < index && !logits.is_empty(), "case {index} is like {like}");
+            let logits = logits.clone();
+            let set = std::mem::take(&mut cases[index].set);
+            let drop = std::mem::take(&mut cases[index].drop);
+            cases[index] = Case { set, drop, like: None, layout, largest, logits, error: None };
+        }
+    }
+    Ok(cases)
 }
 
 /// What is changed in the family's file, and what transformers makes of it.
@@ -34,6 +72,8 @@ struct Case {
     set: Map<String, Value>,
     #[serde(default)]
     drop: Vec<String>,
+    /// The number of an earlier case with the same outcome.
+    like: Option<usize>,
     layout: Option<usize>,
     #[serde(default)]
     largest: f32,

@@ -290,6 +290,27 @@ fn gemma3_of_a_model_that_also_sees() {
     check("gemma3_vision");
 }
 
+/// Files name the text model's tensors in two ways: both are the same model, to the last bit.
+#[test]
+fn both_spellings_of_a_model_that_also_sees_are_one() {
+    let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/gemma3_vision");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    std::fs::copy(parity.join("config.json"), folder.path().join("config.json")).unwrap();
+    std::fs::copy(parity.join("renamed.safetensors"), &path).unwrap();
+    let published = Case::open("gemma3_vision");
+    let names = |file: &str| SafetensorsSource::open_file(&parity.join(file)).unwrap();
+    let starts =
+        |file: &str, prefix: &str| names(file).names().any(|name| name.starts_with(prefix));
+    assert!(starts("model.safetensors", "language_model.model."));
+    assert!(starts("renamed.safetensors", "model.language_model."));
+    let source = FolderSource::open(folder.path(), &published.config).unwrap();
+    let again = decoder(&published.config, &source, BasePrecision::F32);
+    let (ids, len, _) = published.batch();
+    let logits = |decoder: &Decoder| adapter_logits(decoder, &published.adapter, &ids, len);
+    assert_same("renamed", &logits(&again), &logits(&published.decoder));
+}
+
 #[test]
 fn mistral_of_a_model_that_also_sees() {
     check("mistral3_vision");

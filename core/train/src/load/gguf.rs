@@ -20,7 +20,9 @@ use crate::text::TextTokenizer;
 use crate::{Result, TrainError, Valid};
 use names::GgufSource;
 
-pub(crate) use names::{gguf_name, is_interleaved as gguf_is_interleaved};
+pub(crate) use names::{
+    gguf_name, is_interleaved as gguf_is_interleaved, is_stacked as gguf_is_stacked,
+};
 pub(crate) use pre::{WRITTEN as WRITTEN_SPLITTINGS, splitting as named_splitting};
 pub(crate) use reader::{GgufFile, Value};
 

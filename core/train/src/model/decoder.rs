@@ -36,9 +36,9 @@ pub struct Decoder {
 }
 
 /// What a layer's forward pass keeps for its backward pass.
-enum Kept {
+enum Kept<'a> {
     /// Every activation that the backward pass needs.
-    Activations(Box<LayerSaved>),
+    Activations(Box<LayerSaved<'a>>),
     /// Only the layer's input, from which the activations are recomputed.
     Input(Box<Tensor<2>>),
 }
