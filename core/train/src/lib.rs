@@ -21,7 +21,7 @@ pub mod text;
 mod train;
 
 pub use error::{Result, TrainError};
-pub use memory::reuse_freed_memory;
+pub use memory::{Allocator, reuse_freed_memory};
 pub use train::{
     AdamW, AdamWSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, Generation, LocalSteps,
     OnProgress, Progress, RoundResult, RoundStats, Sampling, StepGradient, StepReport,

@@ -10,6 +10,7 @@ use super::records::{Record, each_batch};
 use super::spill::{Piece, Spill};
 use super::summary::Unknown;
 use super::tokenized::{Text, TokenizedExample, short};
+use crate::memory::LargeWork;
 use crate::text::{Template, TextTokenizer, Tokenized};
 use crate::{Result, TrainError};
 
@@ -188,6 +189,7 @@ impl DataSet {
 
     fn read(paths: &[PathBuf], tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
         settings.check()?;
+        let _work = LargeWork;
         let mut set = Self::default();
         let folder = settings.spill.as_deref();
         let spill = folder.map(|folder| Spill::new(folder, settings.reading.map.clone()));
