@@ -29,9 +29,9 @@ const LOOK: Duration = Duration::from_secs(2);
   fedshield-cli compare --without-alone
   fedshield-cli compare ./a ./b --model ./SmolLM2-135M --data test.jsonl
 
-At a node, an adapter is trained on from the common one and another one by
-itself, at the lowest priority. The held-out data choose learning rates, steps
-and the best of them, and the test data measure.")]
+At a node, an adapter is trained on from the common one and another one by itself, at the \
+lowest priority. The held-out data choose learning rates, steps and the best of them, and the \
+test data measure.")]
 pub struct CompareArgs {
     /// PEFT folders to compare instead of this node's adapters; no daemon is needed then
     #[arg(value_name = "ADAPTER", requires_all = ["model", "data"])]
