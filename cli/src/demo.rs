@@ -49,6 +49,9 @@ pub struct DemoArgs {
     /// Fraction of the data that is held out where no --held-out is given
     #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
     pub held_out_fraction: f64,
+    /// Fraction of the data that is kept for the test where no --test is given
+    #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
+    pub test_fraction: f64,
     /// How the members hold the base model's matrices in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or `stored`
     #[arg(long, value_name = "NAME", default_value_t = BasePrecision::F32)]
     pub base_precision: BasePrecision,

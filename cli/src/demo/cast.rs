@@ -18,6 +18,8 @@ pub struct Part {
     pub train: Training,
     /// What it measures on; `None`: a fraction of the training data.
     pub held_out: Option<PathBuf>,
+    /// Its own test file.
+    pub test: Option<PathBuf>,
 }
 
 /// Where training examples come from.
@@ -65,12 +67,9 @@ pub fn model(args: &DemoArgs) -> Result<PathBuf, Failure> {
 /// If files are missing or their number does not fit.
 pub fn parts(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
     let parts = if args.source.data.is_empty() {
-        if !args.source.held_out.is_empty() {
-            return Err(usage(
-                "--held-out",
-                "held-out files belong to `--data` files",
-                "give both",
-            ));
+        let apart = [("--held-out", &args.source.held_out), ("--test", &args.source.test)];
+        if let Some((flag, _)) = apart.into_iter().find(|(_, files)| !files.is_empty()) {
+            return Err(usage(flag, "its files belong to `--data` files", "give both"));
         }
         shipped(&assets().join("domains"), usize::from(args.members.unwrap_or(4)))?
     } else {
@@ -85,7 +84,7 @@ pub fn parts(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
     }
     for part in &parts {
         let (Training::File(file) | Training::Share { file, .. }) = &part.train;
-        for file in [Some(file), part.held_out.as_ref()].into_iter().flatten() {
+        for file in [Some(file), part.held_out.as_ref(), part.test.as_ref()].into_iter().flatten() {
             fs::File::open(file).map_err(|error| {
                 Failure::new(ErrorCode::DataUnreadable, format!("cannot read the data: {error}"))
                     .at(file.display())
@@ -125,7 +124,7 @@ fn shipped(folder: &Path, members: usize) -> Result<Vec<Part>, Failure> {
         } else {
             (format!("{domain}-{}", index + 1), Training::Share { file, index, of })
         };
-        Part { name, train, held_out: None }
+        Part { name, train, held_out: None, test: None }
     });
     Ok(parts.collect())
 }
@@ -137,13 +136,15 @@ fn from_files(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
         let what = format!("{files} data files do not make that many members");
         return Err(usage("--members", &what, "give one `--data` file for each member"));
     }
-    if !args.source.held_out.is_empty() && args.source.held_out.len() != files {
-        let what = format!("{} held-out files for {files} data files", args.source.held_out.len());
-        return Err(usage(
-            "--held-out",
-            &what,
-            "give one for each `--data` file, in the same order",
-        ));
+    let source = &args.source;
+    for (flag, name, given) in
+        [("--held-out", "held-out", &source.held_out), ("--test", "test", &source.test)]
+    {
+        if !given.is_empty() && given.len() != files {
+            let what = format!("{} {name} files for {files} data files", given.len());
+            let next = "give one for each `--data` file, in the same order";
+            return Err(usage(flag, &what, next));
+        }
     }
     let mut taken = BTreeSet::new();
     let absolute = |file: &Path| {
@@ -159,9 +160,9 @@ fn from_files(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
         .enumerate()
         .map(|(index, file)| {
             let name = free_name(file, &mut taken);
-            let held_out =
-                args.source.held_out.get(index).map(|file| absolute(file)).transpose()?;
-            Ok(Part { name, train: Training::File(absolute(file)?), held_out })
+            let apart = |files: &[PathBuf]| files.get(index).map(|file| absolute(file)).transpose();
+            let (held_out, test) = (apart(&source.held_out)?, apart(&source.test)?);
+            Ok(Part { name, train: Training::File(absolute(file)?), held_out, test })
         })
         .collect()
 }

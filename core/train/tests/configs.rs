@@ -8,7 +8,7 @@ use std::path::Path;
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, write_safetensors};
 use fedshield_train::model::BasePrecision;
-use fedshield_train::{adapter_logits, cpu};
+use fedshield_train::{Valid, adapter_logits, cpu};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -142,7 +142,7 @@ fn computed(model: &LoadedModel, ids: &[u32]) -> Result<Vec<f32>, String> {
         return Err(format!("token {id}, vocab_size {vocabulary}"));
     }
     let layout = AdapterLayout::new(&model.config, &spec).map_err(|e| e.to_string())?;
-    let adapter = GlobalAdapter::new(layout, &FederatedSettings::default(), [0; 32]);
+    let adapter = GlobalAdapter::new(layout, &Valid::<FederatedSettings>::default(), [0; 32]);
     let logits = adapter_logits(&decoder, &adapter, ids, ids.len());
     let last = (ids.len() - 1) * vocabulary;
     Ok([&logits[4 * vocabulary..4 * vocabulary + 5], &logits[last..last + 7]].concat())

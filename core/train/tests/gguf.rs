@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, SafetensorsSource, open_tokenizer};
 use fedshield_train::model::{BasePrecision, Projection, RopeScaling};
-use fedshield_train::{adapter_logits, cpu};
+use fedshield_train::{Valid, adapter_logits, cpu};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/gguf")
@@ -33,7 +33,7 @@ fn logits_are_those_of_transformers() {
 #[track_caller]
 fn assert_logits(model: &LoadedModel, name: &str) {
     let decoder = model.decoder(&cpu(), BasePrecision::F32).unwrap();
-    let settings = FederatedSettings::default();
+    let settings = Valid::<FederatedSettings>::default();
     let o_proj = AdapterSpec { target_modules: vec![Projection::OProj], ..AdapterSpec::default() };
     let layout = AdapterLayout::new(&model.config, &o_proj).unwrap();
     let adapter = GlobalAdapter::new(layout, &settings, [0; 32]);

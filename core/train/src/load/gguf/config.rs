@@ -3,7 +3,7 @@
 use super::reader::{GgufFile, Value};
 use super::rope;
 use crate::model::{Activation, COMMAND_TRAINER, ExpertShape, Family, ModelConfig, Rope};
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// Gemma 3: one layer in six attends to the whole sequence, unless the file says otherwise.
 const GEMMA3_PATTERN: usize = 6;
@@ -58,7 +58,7 @@ const ARCHITECTURES: [(&str, Family); 10] = [
 ];
 
 /// The configuration that a file's metadata describe.
-pub(super) fn read(file: &GgufFile) -> Result<ModelConfig> {
+pub(super) fn read(file: &GgufFile) -> Result<Valid<ModelConfig>> {
     let architecture = file.require("general.architecture", Value::as_str)?;
     let known = ARCHITECTURES.iter().find(|(name, _)| *name == architecture);
     let Some((_, family)) = known else {
@@ -73,9 +73,7 @@ pub(super) fn read(file: &GgufFile) -> Result<ModelConfig> {
         metadata.family = Family::Olmo3;
     }
     metadata.refuse_unknown_meaning()?;
-    let config = metadata.config()?;
-    config.check().map_err(|reason| TrainError::format(&file.path, reason))?;
-    Ok(config)
+    Valid::new(metadata.config()?).map_err(|reason| TrainError::format(&file.path, reason))
 }
 
 struct Metadata<'a> {

@@ -19,9 +19,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fedshield_train::cpu;
 use fedshield_train::load::{LoadedModel, Precision};
 use fedshield_train::model::{BasePrecision, Batch, Decoder, ModelConfig, TokenSequence};
+use fedshield_train::{Valid, cpu};
 use fedshield_train_tools::{BaseWeights, save_base};
 use tokenizers::Tokenizer;
 
@@ -102,13 +102,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The weights are copied to the device in each step, which is cheap beside the step itself for a
 /// model this small.
-fn decoder(config: &ModelConfig, weights: &BaseWeights) -> Result<Decoder, Box<dyn Error>> {
+fn decoder(config: &Valid<ModelConfig>, weights: &BaseWeights) -> Result<Decoder, Box<dyn Error>> {
     Ok(Decoder::load(config, weights, &cpu(), BasePrecision::F32)?)
 }
 
 fn train(
     settings: &Settings,
-    config: &ModelConfig,
+    config: &Valid<ModelConfig>,
     mut weights: BaseWeights,
     mut windows: Windows,
     validation: &Validation,
@@ -189,7 +189,7 @@ impl Validation {
 
     fn report(
         &self,
-        config: &ModelConfig,
+        config: &Valid<ModelConfig>,
         weights: &BaseWeights,
     ) -> Result<String, Box<dyn Error>> {
         let decoder = decoder(config, weights)?;
