@@ -25,12 +25,13 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  fedshield-cli compare                       base, alone, common and personal at this node
-  fedshield-cli compare --without-alone       the same without training an adapter alone
+  fedshield-cli compare
+  fedshield-cli compare --without-alone
   fedshield-cli compare ./a ./b --model ./SmolLM2-135M --data test.jsonl
 
-At a node, an adapter is trained on from the common one and another one by itself, at the lowest priority;
-the validation data choose learning rates, steps and the best of them, and the test data measure.")]
+At a node, an adapter is trained on from the common one and another one by
+itself, at the lowest priority. The held-out data choose learning rates, steps
+and the best of them, and the test data measure.")]
 pub struct CompareArgs {
     /// PEFT folders to compare instead of this node's adapters; no daemon is needed then
     #[arg(value_name = "ADAPTER", requires_all = ["model", "data"])]

@@ -96,9 +96,9 @@ pub struct ShowArgs {
 /// Arguments of `federation found`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Nothing is signed by it: every organisation, this one too, compares the 24 words of the list and runs
-`federation confirm`. With --expect nothing is frozen unless the members are exactly those of the file, and this node
-confirms at once."
+    after_help = "Nothing is signed by it: every organisation, this one too, compares the 24 words \
+of the list and runs `federation confirm`. With --expect nothing is frozen unless the members are \
+exactly those of the file, and this node confirms at once."
 )]
 pub struct FoundArgs {
     /// Do not ask, whatever the warnings

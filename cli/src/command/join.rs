@@ -40,7 +40,8 @@ pub struct InviteArgs {
 #[command(after_help = "Examples:
   fedshield-cli join fs1...             shows the terms and asks
   fedshield-cli join fs1... --yes       joins without asking
-  fedshield-cli join fs1... --expect members.txt    confirms the list of members by itself if it is exactly this one
+  fedshield-cli join fs1... --expect members.txt
+                                        confirms the list if it is exactly this
   fedshield-cli join - < invite.txt     reads the invite from standard input")]
 pub struct JoinArgs {
     /// The invite, `fs1...`, or `-` for standard input

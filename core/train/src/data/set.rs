@@ -11,6 +11,7 @@ use super::records::{Record, each_batch};
 use super::spill::{Piece, Spill};
 use super::summary::Unknown;
 use super::tokenized::{Text, TokenizedExample, short};
+use crate::memory::LargeWork;
 use crate::text::{Template, TextTokenizer, Tokenized};
 use crate::valid::fraction;
 use crate::{Result, TrainError, Valid, Validate};
@@ -205,6 +206,7 @@ impl DataSet {
         tokenizer: &TextTokenizer,
         settings: &Valid<DataSettings>,
     ) -> Result<Self> {
+        let _work = LargeWork;
         let mut set = Self::default();
         let folder = settings.spill.as_deref();
         let spill = folder.map(|folder| Spill::new(folder, settings.reading.map.clone()));
