@@ -16,7 +16,8 @@ use crate::memory::LargeWork;
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError, Valid};
 
-/// Tokenised examples, divided into training, held-out and test ones. None of them leaves this member.
+/// Tokenised examples, divided into training, held-out and test ones. None of them leaves this
+/// member.
 #[derive(Clone, Debug, Default)]
 pub struct DataSet {
     /// Examples to train on.
