@@ -56,7 +56,7 @@ fn data_are_checked_with_a_packed_model_and_it_answers() {
             let error = String::from_utf8_lossy(&output.stderr);
             assert!(output.status.success(), "{packing}, {line}: {error}");
             if line == CHECK {
-                assert!(said.contains("to train on  1 example"), "{packing}: {said}");
+                assert!(said.contains("to train on   1 example\n"), "{packing}: {said}");
                 assert!(said.contains(">>a low dam </s><<"), "{packing}: {said}");
             }
         }
