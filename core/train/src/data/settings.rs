@@ -74,10 +74,7 @@ impl DataSettings {
         example: &Example,
         tokenizer: &TextTokenizer,
     ) -> Result<usize> {
-        let mut longest = self.max_length.saturating_add(1);
-        for rendered in self.template.render(example, tokenizer)? {
-            longest = longest.max(rendered.count(tokenizer)?);
-        }
-        Ok(longest)
+        let longest = self.template.longest(example, tokenizer, self.max_length)?;
+        Ok(longest.count(tokenizer)?.max(self.max_length.saturating_add(1)))
     }
 }
