@@ -75,8 +75,8 @@ fn check_model(json: &Json) -> std::result::Result<(), String> {
     }
     let in_bytes = json["pre_tokenizer"].to_string().contains("\"ByteLevel\"");
     if in_bytes && model["byte_fallback"] == true {
-        return Err("its model sets `byte_fallback` beside the pre-tokenizer ByteLevel, and llama.cpp has either \
-                    of them alone"
+        return Err("its model sets `byte_fallback` beside the pre-tokenizer ByteLevel, and \
+                    llama.cpp has either of them alone"
             .to_owned());
     }
     Ok(())

@@ -1,6 +1,6 @@
-//! Vocabularies in which some numbers below the largest have no token. When the library writes one,
-//! it counts up to the largest number, which overflows at the end of its range, and prints a warning
-//! to standard output, among what a program reads from there.
+//! Vocabularies in which some numbers below the largest have no token. When the library writes
+//! one, it counts up to the largest number, which overflows at the end of its range, and prints a
+//! warning to standard output, among what a program reads from there.
 
 use serde_json::{Map, Value};
 use tokenizers::{Model, ModelWrapper, Tokenizer};
