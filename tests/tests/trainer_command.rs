@@ -215,11 +215,12 @@ fn a_round_keeps_the_data_that_it_began_with() {
     let data = folder.path().join("train.jsonl");
     let shipped = std::fs::read_to_string(&Work::domains()[0]).expect("it reads");
     write_data(&data, &shipped);
-    let party = party_on(&data, &Work::model(), Some("count"), LONG);
+    let party = party_on(&data, &Work::model(), Some("keep"), LONG);
     let seen = |round: u64| -> usize {
-        contribute_to(&party, Round(round), &CancellationToken::new()).expect_err("it only counts");
-        let note = party._folder.path().join("examples-seen");
-        std::fs::read_to_string(note).expect("it counted").parse().expect("a number")
+        contribute_to(&party, Round(round), &CancellationToken::new())
+            .expect_err("it only keeps them");
+        let kept = party._folder.path().join("examples-seen");
+        std::fs::read_to_string(kept).expect("it kept them").lines().count()
     };
     let all = seen(0);
     let half: Vec<&str> = shipped.lines().step_by(2).collect();

@@ -35,10 +35,10 @@ fn main() -> ExitCode {
             hang();
         }
         "nothing" => return ExitCode::SUCCESS,
-        "count" => {
-            let examples = std::fs::read_to_string(path("examples")).expect("they can be read");
-            std::fs::write("examples-seen", examples.lines().count().to_string())
-                .expect("it can be noted");
+        "keep" => {
+            // In place at once: tests wait for the file.
+            std::fs::copy(path("examples"), "examples-copied").expect("they can be copied");
+            std::fs::rename("examples-copied", "examples-seen").expect("it can be renamed");
             return ExitCode::from(3);
         }
         _ => {}
