@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use rayon::prelude::*;
+
 use super::algorithm::Algorithm;
 use super::layout::{AdapterLayout, Factor};
 use super::mask::Mask;
@@ -11,6 +13,9 @@ use super::server::ServerOptimizer;
 use super::settings::FederatedSettings;
 use crate::random::Stream;
 use crate::{Result, TrainError, Valid};
+
+/// Values that one task copies.
+const COPIED: usize = 1 << 14;
 
 /// State of one factor; all vectors have the factor's length.
 #[derive(Clone, Debug, PartialEq)]
@@ -182,7 +187,8 @@ impl GlobalAdapter {
         for factor in self.trained_factors() {
             let state = self.factor_mut(*factor);
             let (head, tail) = rest.split_at(state.values.len());
-            state.values.copy_from_slice(head);
+            let pieces = state.values.par_chunks_mut(COPIED).zip(head.par_chunks(COPIED));
+            pieces.for_each(|(values, trained)| values.copy_from_slice(trained));
             rest = tail;
         }
         Ok(())

@@ -14,6 +14,7 @@ use super::lora::{LoraLayers, Projection};
 use super::loss::{self, HeadOutcome, LossSum};
 use super::norm::RmsNorm;
 use super::pass::{Pass, Tables};
+use super::pool::in_pool;
 use super::product::ComputePrecision;
 use super::reader::Reader;
 use super::transfer::is_host;
@@ -161,10 +162,12 @@ impl Decoder {
     /// The losses at the labelled positions of `batch`, row after row.
     pub(crate) fn losses(&self, lora: &LoraLayers, batch: &Batch) -> Result<Vec<f64>> {
         self.check(batch)?;
-        let pass = Pass::over(self, batch, Wants::default());
-        let x = pass.hidden(lora);
-        let (h, _) = self.norm.forward(x.select(0, pass.rows.tensor.clone()));
-        Ok(loss::losses(&h, self.head(), &pass.targets))
+        Ok(in_pool(&self.device, || {
+            let pass = Pass::over(self, batch, Wants::default());
+            let x = pass.hidden(lora);
+            let (h, _) = self.norm.forward(x.select(0, pass.rows.tensor.clone()));
+            loss::losses(&h, self.head(), &pass.targets)
+        }))
     }
 
     /// Loss and gradients of `scale * loss_sum`.

@@ -162,15 +162,14 @@ pub(crate) struct Lora {
 
 impl Lora {
     pub(crate) fn new(
-        a: &[f32],
-        b: &[f32],
+        [a, b]: [Vec<f32>; 2],
         (rank, inputs, outputs): (usize, usize, usize),
         scaling: f64,
         device: &Device,
     ) -> Self {
         Self {
-            a: upload(a.to_vec(), [rank, inputs], device),
-            b: upload(b.to_vec(), [outputs, rank], device),
+            a: upload(a, [rank, inputs], device),
+            b: upload(b, [outputs, rank], device),
             scaling,
         }
     }

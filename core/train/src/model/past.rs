@@ -12,6 +12,7 @@ use super::kernels;
 use super::linear::Wants;
 use super::lora::LoraLayers;
 use super::pass::{Pass, Rotary};
+use super::pool::in_pool;
 use super::product::product;
 use super::rope::RopeTable;
 use crate::Result;
@@ -115,13 +116,12 @@ impl Decoder {
         ids: &[u32],
     ) -> Result<Vec<f32>> {
         self.check_ids(ids, past.len + ids.len())?;
-        let mut last = None;
-        for chunk in ids.chunks(CHUNK) {
-            last = Some(self.onward(lora, past, chunk));
-        }
-        let Some(last) = last else { return Ok(Vec::new()) };
-        let (h, _) = self.norm.forward(last);
-        Ok(super::to_vec(self.head().forward(h)))
+        Ok(in_pool(&self.device, || {
+            let last = ids.chunks(CHUNK).map(|chunk| self.onward(lora, past, chunk)).last();
+            let Some(last) = last else { return Vec::new() };
+            let (h, _) = self.norm.forward(last);
+            super::to_vec(self.head().forward(h))
+        }))
     }
 
     /// The hidden state of the last of `ids`, `[1, hidden]`.

@@ -1,9 +1,13 @@
 //! Loss and adapter gradient of one step.
 
+use rayon::prelude::*;
+
 use crate::Result;
 use crate::adapter::Adapter;
 use crate::federated::{Factor, GlobalAdapter, gradient_of_r};
-use crate::model::{Batch, Decoder, LayerGradients, Lora, LoraLayers, StageSeconds, Wants, to_vec};
+use crate::model::{
+    Batch, Decoder, LayerGradients, Lora, LoraLayers, StageSeconds, Wants, new_rows, to_vec,
+};
 
 /// Result of one step's batches.
 #[derive(Clone, Debug)]
@@ -61,41 +65,81 @@ fn flatten(
     factors: &[Factor],
     mut layers: Vec<LayerGradients>,
 ) -> Vec<f32> {
-    let mut flat = Vec::new();
-    for factor in factors {
-        match factor {
-            Factor::A => flat.extend(flatten_one(adapter, Factor::A, &mut layers)),
-            Factor::B => flat.extend(flatten_one(adapter, Factor::B, &mut layers)),
-            Factor::R => {
-                flat.extend(gradient_of_r(adapter, &flatten_one(adapter, Factor::B, &mut layers)));
-            }
+    let parts = factors.iter().flat_map(|factor| match factor {
+        Factor::A | Factor::B => parts_of(adapter, *factor, &mut layers),
+        Factor::R => {
+            let of_b = joined(&parts_of(adapter, Factor::B, &mut layers));
+            vec![gradient_of_r(adapter, &of_b)]
         }
-    }
-    flat
+    });
+    joined(&parts.collect::<Vec<_>>())
 }
 
-/// The decoder's gradient of factor A or B.
-fn flatten_one(adapter: &GlobalAdapter, factor: Factor, layers: &mut [LayerGradients]) -> Vec<f32> {
-    let mut flat = Vec::with_capacity(adapter.layout().len(factor));
-    for (module, range) in adapter.layout().ranges(factor) {
+/// The decoder's gradient of factor A or B, a part for each module.
+fn parts_of(
+    adapter: &GlobalAdapter,
+    factor: Factor,
+    layers: &mut [LayerGradients],
+) -> Vec<Vec<f32>> {
+    let parts = adapter.layout().ranges(factor).map(|(module, range)| {
         let linear = &mut layers[module.layer].projections[module.projection.slot()];
         let gradient = if factor == Factor::A { linear.a.take() } else { linear.b.take() };
-        match gradient {
-            Some(gradient) => flat.extend(to_vec(gradient)),
-            None => flat.extend(range.map(|_| 0.0)),
+        gradient.map_or_else(|| vec![0.0; range.len()], to_vec)
+    });
+    parts.collect()
+}
+
+/// All values one after the other, copied on all threads: these are megabytes in memory that is not
+/// mapped yet.
+fn joined(parts: &[Vec<f32>]) -> Vec<f32> {
+    let ends = parts.iter().scan(0, |end, part| {
+        *end += part.len();
+        Some(*end)
+    });
+    let ends: Vec<usize> = ends.collect();
+    new_rows(ends.last().copied().unwrap_or(0), 1, |first, mut run| {
+        let mut index = ends.partition_point(|end| *end <= first);
+        let mut place = first;
+        while !run.is_empty() {
+            let part = &parts[index];
+            let values = &part[place + part.len() - ends[index]..];
+            let count = values.len().min(run.len());
+            let (head, tail) = run.split_at_mut(count);
+            head.copy_from_slice(&values[..count]);
+            (run, place, index) = (tail, place + count, index + 1);
         }
-    }
-    flat
+    })
 }
 
 /// Uploads the adapter's factors to the decoder's device. Layers and sizes must match the decoder.
 pub(crate) fn lora_layers(decoder: &Decoder, adapter: &dyn Adapter) -> LoraLayers {
     let mut lora = LoraLayers::none(decoder.layers.len());
-    for one in adapter.projections() {
+    let projections = adapter.projections();
+    let factors: Vec<[Vec<f32>; 2]> =
+        projections.par_iter().map(|one| [one.a.to_vec(), one.b.to_vec()]).collect();
+    for (one, factors) in projections.iter().zip(factors) {
         let (outputs, inputs) = one.projection.shape(&decoder.config);
         let sizes = (one.rank, inputs, outputs);
         lora.layers[one.layer][one.projection.slot()] =
-            Some(Lora::new(&one.a, &one.b, sizes, one.scale(), &decoder.device));
+            Some(Lora::new(factors, sizes, one.scale(), &decoder.device));
     }
     lora
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parts_are_joined_in_order_whatever_their_lengths() {
+        let part = |length: usize, from: usize| (from..from + length).map(|v| v as f32).collect();
+        let lengths = [0, 3, 16_384, 0, 1, 40_000, 0, 16_384, 5, 0];
+        let mut parts: Vec<Vec<f32>> = Vec::new();
+        for length in lengths {
+            parts.push(part(length, parts.iter().map(Vec::len).sum()));
+        }
+        let all: Vec<f32> = part(lengths.iter().sum(), 0);
+        assert_eq!(joined(&parts), all);
+        assert_eq!(joined(&[]), [0f32; 0]);
+    }
 }

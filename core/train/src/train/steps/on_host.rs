@@ -2,7 +2,7 @@
 
 use super::{LocalSteps, StepReport};
 use crate::federated::GlobalAdapter;
-use crate::model::{Batch, Decoder};
+use crate::model::{Batch, Decoder, in_pool};
 use crate::train::gradient::{StepGradient, adapter_gradient};
 use crate::train::optimizer::{AdamW, AdamWSettings, clip_global_norm};
 use crate::{Result, TrainError};
@@ -28,10 +28,8 @@ impl<'a> OnHost<'a> {
         let working = adapter.clone();
         Self { decoder, working, theta, optimizer, max_gradient_norm, steps: 0 }
     }
-}
 
-impl LocalSteps for OnHost<'_> {
-    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepReport> {
+    fn step_in_pool(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepReport> {
         let step = self.steps;
         self.steps += 1;
         let factors = self.working.trained_factors();
@@ -47,6 +45,13 @@ impl LocalSteps for OnHost<'_> {
         self.optimizer.step(&mut self.theta, &gradient, learning_rate);
         self.working.set_trained(&self.theta)?;
         Ok(StepReport { loss, gradient_norm, seconds })
+    }
+}
+
+impl LocalSteps for OnHost<'_> {
+    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepReport> {
+        let decoder = self.decoder;
+        in_pool(&decoder.device, || self.step_in_pool(batches, learning_rate))
     }
 
     fn theta(&self) -> Vec<f32> {
