@@ -2,7 +2,7 @@
 //! for each example, however many there are.
 //!
 //! ```text
-//! DATA_MEMORY_FILE=data.jsonl cargo test -p fedshield-train --test data_memory
+//! DATA_MEMORY_FILE=$PWD/data.jsonl cargo test -p fedshield-train --test data_memory
 //! ```
 //!
 //! measures a file as a daemon reads it and prints what it took. Without the test harness, because
