@@ -4,8 +4,9 @@
 use super::choice::Choice;
 use super::domain::glimpses;
 use super::example::Example;
+use super::names::{self, Half};
 use super::prose::{article, capital};
-use super::words::{DAYS, HOBBIES, JOBS, KINDS, MONTHS, PEOPLE, SURNAMES, THINGS, TOWNS, WEATHER};
+use super::words::{DAYS, HOBBIES, JOBS, KINDS, MONTHS, PEOPLE, THINGS, TOWNS, WEATHER};
 
 /// A record of two to five fields and the sentences that say the same, field by field.
 pub(super) fn task(choice: &mut Choice) -> Example {
@@ -42,8 +43,33 @@ pub(super) const KINDS_OF_TEXT: &[&str] =
 
 /// The fields in the order in which a record has them; each has its own way to draw a value.
 const FIELDS: &[&str] = &[
-    "Name", "Customer", "Guest", "Age", "Town", "Job", "Hobby", "Item", "Price", "Day", "Month",
-    "Hour", "Weather", "Room", "Number", ANY, ANY, ANY, ANY, ANY, ANY,
+    "Name",
+    "Age",
+    "Reference",
+    "Customer",
+    "Town",
+    "Job",
+    "Patient",
+    "Age",
+    "Nights",
+    "Hobby",
+    "Item",
+    "Price",
+    "Guest",
+    "Day",
+    "Month",
+    "Reference",
+    "Hour",
+    "Weather",
+    "Room",
+    "Number",
+    "Code",
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
 ];
 
 /// A field whose name and value may be any of many words: the model has to learn the rule, not a
@@ -56,9 +82,9 @@ fn field(index: usize, choice: &mut Choice) -> (String, String) {
         return any(choice);
     }
     let value = match name {
-        "Name" => format!("{} {}", choice.pick(PEOPLE).0, choice.pick(SURNAMES)),
+        "Name" | "Patient" => names::person(Half::Corpus, choice),
         "Customer" | "Guest" => {
-            format!("{} {}", choice.pick(&["Ms", "Mr"]), choice.pick(SURNAMES))
+            format!("{} {}", choice.pick(&["Ms", "Mr"]), names::last(Half::Corpus, choice))
         }
         "Age" => choice.between(18, 89).to_string(),
         "Town" => (*choice.pick(TOWNS)).to_owned(),
@@ -70,10 +96,17 @@ fn field(index: usize, choice: &mut Choice) -> (String, String) {
         "Month" => (*choice.pick(MONTHS)).to_owned(),
         "Hour" => choice.between(6, 22).to_string(),
         "Weather" => choice.pick(WEATHER).0.to_owned(),
-        "Number" => choice.between(100, 999).to_string(),
+        "Number" | "Reference" => choice.between(1000, 9999).to_string(),
+        "Code" => code(choice),
         _ => choice.between(1, 30).to_string(),
     };
     (name.to_owned(), value)
+}
+
+/// A letter and two digits.
+pub(super) fn code(choice: &mut Choice) -> String {
+    let letter = choice.pick(&["B", "C", "D", "E", "F", "H", "K", "M", "N", "R", "S", "T"]);
+    format!("{letter}{}", choice.between(10, 99))
 }
 
 /// The base model has seen the words of the domains, but none of their facts.
@@ -108,7 +141,7 @@ fn sentence(name: &str, value: &str) -> String {
 pub(super) fn remark(choice: &mut Choice) -> String {
     let (word, other) = (glimpses::word(choice), glimpses::word(choice));
     let (person, subject, ..) = *choice.pick(PEOPLE);
-    let surname = choice.pick(SURNAMES);
+    let surname = names::last(Half::Corpus, choice);
     let day = choice.pick(DAYS);
     let number = choice.between(2, 99);
     match choice.below(8) {

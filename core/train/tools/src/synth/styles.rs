@@ -10,9 +10,10 @@
 use super::choice::Choice;
 use super::domain::glimpses;
 use super::example::Example;
+use super::names::{self, Half};
 use super::prose::capital;
 use super::records::{KINDS_OF_TEXT, record};
-use super::words::{DAYS, SURNAMES, TOWNS};
+use super::words::{DAYS, TOWNS};
 
 /// A record and a text about it in a style of its own.
 pub(super) fn task(choice: &mut Choice) -> Example {
@@ -60,8 +61,14 @@ fn text(fields: &[(String, String)], choice: &mut Choice) -> String {
         order.rotate_left(by);
     }
     let mut parts = vec![opening(&fields[order[0]], choice)];
-    for index in &order[1..] {
-        if choice.percent(85) {
+    let mut rest = order[1..].iter();
+    while let Some(index) = rest.next() {
+        if choice.percent(45) {
+            match rest.next() {
+                Some(next) => parts.push(together(&fields[*index], &fields[*next], choice)),
+                None => parts.push(told(&fields[*index], choice)),
+            }
+        } else if choice.percent(85) {
             parts.push(told(&fields[*index], choice));
         }
         if choice.percent(35) {
@@ -83,7 +90,7 @@ fn opening((name, value): &(String, String), choice: &mut Choice) -> String {
             choice.between(2, 99)
         ),
         3 => format!("{} {value}.", capital(glimpses::word(choice))),
-        4 => format!("{}, {}: {value}.", choice.pick(SURNAMES), name.to_lowercase()),
+        4 => format!("{}, {}: {value}.", names::last(Half::Corpus, choice), name.to_lowercase()),
         _ => format!("{name} {value}."),
     }
 }
@@ -111,7 +118,7 @@ fn told((name, value): &(String, String), choice: &mut Choice) -> String {
             glimpses::word(choice),
             choice.between(2, 700)
         ),
-        7 => format!("{} v. {value}, {}.", choice.pick(SURNAMES), amount(choice)),
+        7 => format!("{} v. {value}, {}.", names::last(Half::Corpus, choice), amount(choice)),
         8 => format!(
             "{} of {value}: {} the {}.",
             capital(&amount(choice)),
@@ -119,6 +126,40 @@ fn told((name, value): &(String, String), choice: &mut Choice) -> String {
             glimpses::word(choice)
         ),
         _ => format!("{name} {} {value}.", choice.pick(LINKS)),
+    }
+}
+
+/// Two fields in one sentence.
+fn together(
+    (name, value): &(String, String),
+    (other, second): &(String, String),
+    choice: &mut Choice,
+) -> String {
+    let (small, smaller) = (name.to_lowercase(), other.to_lowercase());
+    let word = glimpses::word(choice);
+    match choice.below(10) {
+        0 => format!("{name}: {value}. {other}: {second}."),
+        1 => format!("{}, {second}, {word}.", capital(value)),
+        2 => format!("{} ({second}), {} {word}.", capital(value), choice.pick(LINKS)),
+        3 => format!(
+            "The {small} {value} was {} {word} {} {smaller} {second}.",
+            choice.pick(LINKS),
+            choice.pick(LINKS)
+        ),
+        4 => format!("{value} / {second} / {word}."),
+        5 => format!("Under {second} {} {value} {}.", choice.pick(VERBS), choice.pick(LINKS)),
+        6 => format!(
+            "{} {word} with {value}; {second} {smaller}; {}.",
+            capital(choice.pick::<&str>(VERBS)),
+            choice.pick(VERBS)
+        ),
+        7 => format!("{other} {second}: {small} {value}, {word}."),
+        8 => format!("We {} {value} on {second} {smaller}.", choice.pick(VERBS)),
+        _ => format!(
+            "{} {second} {small} {} {value}, {word}.",
+            capital(choice.pick::<&str>(LINKS)),
+            choice.pick(LINKS)
+        ),
     }
 }
 
@@ -166,7 +207,7 @@ fn close(choice: &mut Choice) -> String {
             "On {}, {}. Yours, {}.",
             choice.pick(DAYS),
             choice.pick(TOWNS),
-            choice.pick(SURNAMES)
+            names::last(Half::Corpus, choice)
         ),
         _ => format!("Next: {} the {} in {days} days.", choice.pick(VERBS), glimpses::word(choice)),
     }

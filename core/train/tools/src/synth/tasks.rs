@@ -3,11 +3,12 @@
 use super::choice::Choice;
 use super::domain::glimpses;
 use super::example::Example;
+use super::names::{self, Half};
 use super::prose::{article, capital};
 use super::records;
 use super::styles;
 use super::words::{
-    ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, JOBS, KINDS, OPPOSITES, PEOPLE, SURNAMES, THINGS, TOWNS,
+    ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, JOBS, KINDS, OPPOSITES, PEOPLE, THINGS, TOWNS,
 };
 
 /// One instruction with its answer, on a random subject. Two thirds of them turn a record into
@@ -206,13 +207,14 @@ fn repeat(choice: &mut Choice) -> Example {
 }
 
 fn any_word(choice: &mut Choice) -> String {
-    match choice.below(5) {
+    match choice.below(6) {
         0 => {
             let members = choice.pick(KINDS).2;
             (*choice.pick(members)).to_owned()
         }
-        1 => choice.between(1, 999).to_string(),
-        2 => (*choice.pick(SURNAMES)).to_owned(),
+        1 => choice.between(1, 9999).to_string(),
+        2 => names::last(Half::Corpus, choice),
+        3 => records::code(choice),
         _ => glimpses::word(choice).to_owned(),
     }
 }
