@@ -49,7 +49,7 @@ pub enum CliCommand {
     Init(init::InitArgs),
     /// Run this node's daemon in the foreground
     Daemon(daemon::DaemonArgs),
-    /// Print the line by which the other organisations know whom to expect
+    /// Print this node's line for the other organisations' lists of expected members
     Identity(identity::IdentityArgs),
     /// Draft, show, found or confirm a federation
     #[command(subcommand)]
@@ -60,10 +60,10 @@ pub enum CliCommand {
     Join(join::JoinArgs),
     /// List the members
     Members(members::MembersArgs),
-    /// Say where a member is that has moved
+    /// Add or remove addresses of a member that has moved
     #[command(subcommand)]
     Peer(peer::PeerCommand),
-    /// Show where this node stands
+    /// Show what this node is doing
     Status(status::StatusArgs),
     /// List the finished rounds
     Rounds(rounds::RoundsArgs),
@@ -76,13 +76,13 @@ pub enum CliCommand {
     /// Look at data before training on it
     #[command(subcommand)]
     Data(data::DataCommand),
-    /// Export, merge, measure adapters or talk with them
+    /// Export, merge, evaluate or chat with adapters
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
     /// Export or verify the federation's history
     #[command(subcommand)]
     Ledger(ledger::LedgerCommand),
-    /// What was proven of members: list, hand over, check, lift a ban
+    /// Proven misbehaviour of members: list, export, verify, lift a ban
     #[command(subcommand)]
     Evidence(evidence::EvidenceCommand),
     /// Check the configuration

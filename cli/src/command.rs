@@ -31,7 +31,7 @@ pub struct JsonFlag {
     pub json: bool,
 }
 
-/// What a node trains, on what, in `init` and in `demo`.
+/// What a node trains, and on which data, in `init` and in `demo`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ModelAndData {
     /// Base model: a Hugging Face folder or a GGUF file

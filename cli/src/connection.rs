@@ -4,8 +4,8 @@ use fedshieldd::config::{Loaded, Overrides};
 use fedshieldd::control::ControlClient;
 use fedshieldd::home::Home;
 
-/// The daemon of `home`, at its configured control socket or the usual one. Nothing is opened yet: every call is a
-/// connection of its own, so a restarted daemon needs no new client.
+/// The daemon of `home`, at its configured control socket or the usual one. Nothing is opened yet:
+/// every call is a connection of its own, so a restarted daemon needs no new client.
 #[must_use]
 pub fn to(home: &Home) -> ControlClient {
     let configured = Loaded::read(home, &Overrides::default())

@@ -20,6 +20,7 @@ use fedshieldd::control::api::ErrorCode;
 
 use crate::command::ModelAndData;
 use crate::failure::Failure;
+use crate::interrupt::interrupted;
 use crate::screen::Screen;
 use crate::terms::{TermsFlags, TermsPreset, terms};
 use folder::WorkFolder;
@@ -45,7 +46,7 @@ pub struct DemoArgs {
     /// Without them, what ships with the sources.
     #[command(flatten)]
     pub source: ModelAndData,
-    /// Share of the data that is held out where no --held-out is given
+    /// Fraction of the data that is held out where no --held-out is given
     #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
     pub held_out_fraction: f64,
     /// How the members hold the base model's matrices in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or `stored`
@@ -91,7 +92,8 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     let model = cast::model(args)?;
     let parts = cast::parts(args)?;
     let count = u16::try_from(parts.len()).unwrap_or(u16::MAX);
-    let terms = terms("demo", TermsPreset::Small, count, &demo_flags(args))?;
+    let flags = demo_flags(args).for_model(Some(model.as_path()))?;
+    let terms = terms("demo", TermsPreset::Small, count, &flags)?;
     // Homes, logs and shares of the data are readable by this user alone.
     fedshieldd::private::private_umask();
     let work = WorkFolder::claim(&args.out)?;
@@ -132,19 +134,4 @@ fn write_report(args: &DemoArgs, report: &DemoReport, screen: &Screen) -> Result
     let json = serde_json::to_string_pretty(report)
         .map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
     std::fs::write(file, json + "\n").map_err(|error| Failure::io("write the report", file, &error))
-}
-
-/// Resolves on Ctrl-C, SIGTERM, or when the terminal closes.
-async fn interrupted() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let (terminate, hangup) = (signal(SignalKind::terminate()), signal(SignalKind::hangup()));
-    let (Ok(mut terminate), Ok(mut hangup)) = (terminate, hangup) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => (),
-        _ = terminate.recv() => (),
-        _ = hangup.recv() => (),
-    }
 }

@@ -68,7 +68,7 @@ impl Failure {
     pub fn from_disk(error: &DiskError, path: &Path) -> Self {
         let failure = Self::new(error.code(), error.to_string()).at(path.display());
         match error {
-            DiskError::Full { .. } => failure.next("make room on that disk, then try again"),
+            DiskError::Full { .. } => failure.next("free some space on that disk, then try again"),
             DiskError::ReadOnly { .. } => {
                 failure.next("mount that disk for writing, then try again")
             }
@@ -147,10 +147,10 @@ mod tests {
     fn says_what_where_and_what_next() {
         let failure = Failure::new(ErrorCode::DataUnreadable, "line 3 is not JSON")
             .at("bank.jsonl:3")
-            .next("mend the line");
+            .next("correct the line");
         assert_eq!(
             failure.to_string(),
-            "error: line 3 is not JSON\n where: bank.jsonl:3\n  next: mend the line"
+            "error: line 3 is not JSON\n where: bank.jsonl:3\n  next: correct the line"
         );
         assert_eq!(failure.exit_code(), 22);
         let plain = Failure::new(ErrorCode::DataUnreadable, "line 3 is not JSON").to_string();

@@ -14,6 +14,7 @@ pub mod command;
 pub mod connection;
 pub mod demo;
 pub mod failure;
+pub mod interrupt;
 pub mod offline;
 pub mod passphrase;
 pub mod run;

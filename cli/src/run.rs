@@ -4,7 +4,7 @@ use std::process::ExitCode;
 
 use clap::Parser;
 use fedshieldd::control::api::ErrorCode;
-use fedshieldd::service::last_words;
+use fedshieldd::service::write_last_line;
 
 use crate::args::{Cli, CliCommand};
 use crate::command::{
@@ -27,7 +27,7 @@ pub fn main() -> ExitCode {
         // The daemon has logged its failure already; standard error may be a log whose reader is
         // stuck.
         Err(failure) if matches!(cli.command, CliCommand::Daemon(_)) => {
-            last_words(&failure_text(&failure, json));
+            write_last_line(&failure_text(&failure, json));
             ExitCode::from(failure.exit_code())
         }
         Err(failure) => {
@@ -65,10 +65,10 @@ fn run(cli: &Cli) -> Result<(), Failure> {
         CliCommand::Completions(args) => completions::run(args),
         CliCommand::Init(args) => init::run(args, &home),
         CliCommand::Identity(args) => identity::run(args, &home),
-        CliCommand::Data(command) => data::run(command, &home),
         command => runtime()?.block_on(async {
             match command {
                 CliCommand::Config(command) => config::run(command, &home).await,
+                CliCommand::Data(command) => data::run(command, &home).await,
                 CliCommand::Federation(command) => federation::run(command, &home).await,
                 CliCommand::Invite(args) => join::invite(args, &home).await,
                 CliCommand::Join(args) => join::join(args, &home).await,
@@ -86,7 +86,6 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 CliCommand::Demo(args) => demo::run(args).await,
                 CliCommand::Daemon(_)
                 | CliCommand::Completions(_)
-                | CliCommand::Data(_)
                 | CliCommand::Identity(_)
                 | CliCommand::Init(_) => Ok(()),
             }

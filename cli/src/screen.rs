@@ -20,7 +20,8 @@ impl Colours {
         Self(false)
     }
 
-    /// Coloured on a terminal, unless `NO_COLOR` is set (<https://no-color.org>) or the terminal is dumb.
+    /// Coloured on a terminal, unless `NO_COLOR` is set (<https://no-color.org>) or the terminal is
+    /// dumb.
     #[must_use]
     pub fn detect(terminal: bool) -> Self {
         let set = |name| std::env::var_os(name).is_some_and(|value| !value.is_empty());

@@ -3,12 +3,14 @@
 mod file;
 mod follows;
 mod server;
+mod targets;
 
 use clap::{Args, ValueEnum};
 use fedshield_protocol::manifest::{
     Adapter, Algorithm, Encryption, ManifestError, Real, Terms, TermsFields, Training, Weights,
 };
 use fedshieldd::control::api::ErrorCode;
+use fedshieldd::offline::TemplateDate;
 
 use crate::failure::Failure;
 pub use file::terms_from_file;
@@ -87,7 +89,8 @@ pub struct TermsFlags {
     /// LoRA alpha; twice the rank unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub alpha: Option<u32>,
-    /// Projections that get an adapter
+    /// Projections that get an adapter, or `all-linear` for all of them [default: those of the
+    /// attention in the model's family]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     pub target_modules: Option<Vec<String>>,
     /// What is trained and sent in which round
@@ -102,13 +105,16 @@ pub struct TermsFlags {
     /// Prompt template: `alpaca`, `chatml`, `vicuna` or `model` (the model's own)
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
+    /// The date that chat templates write as the current one, for all members [default: today]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub template_date: Option<TemplateDate>,
     /// Bits for each value of an update
     #[arg(long, value_name = "BITS", value_parser = ["8", "12", "16", "20"])]
     pub bits: Option<String>,
     /// Largest change of one value in a round, in units of steps times learning rate
     #[arg(long, value_name = "FACTOR")]
     pub clip: Option<f64>,
-    /// Share of an update that is left out at the end of the pruning schedule, 0 to 0.95
+    /// Fraction of an update that is left out at the end of the pruning schedule, 0 to 0.95
     #[arg(long, value_name = "SHARE")]
     pub sparsity: Option<f64>,
     /// Step size of the server optimiser: the opened mean of the updates times this is applied. Above 1 where the
@@ -133,7 +139,7 @@ pub struct TermsFlags {
     /// Fewest updates in a sum; a quorum of the members, but at least 3, unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(3..))]
     pub min_contributors: Option<u16>,
-    /// Minutes until a round that cannot go on is skipped; the other deadlines are shares of it
+    /// Minutes until a round that cannot go on is skipped; the other deadlines are fractions of it
     #[arg(long, value_name = "MINUTES", value_parser = clap::value_parser!(u64).range(1..=10_080))]
     pub round_minutes: Option<u64>,
 }
@@ -214,6 +220,7 @@ pub fn terms(
         committee_size: None,
         weights: Some(weights),
         weight_cap,
+        template_date: Some(flags.template_date.unwrap_or_else(TemplateDate::today).to_string()),
         adapter: Adapter {
             rank,
             alpha: flags.alpha.unwrap_or(2 * rank),

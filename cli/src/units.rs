@@ -36,7 +36,8 @@ pub fn seconds(value: f64) -> String {
     }
 }
 
-/// The time of day of a moment in seconds since 1970: `22:44:28 UTC`, the same in every organisation.
+/// The time of day of a moment in seconds since 1970: `22:44:28 UTC`, the same in every
+/// organisation.
 #[must_use]
 pub fn clock(unix_s: u64) -> String {
     fedshieldd::conditions::clock(unix_s)

@@ -1,5 +1,5 @@
-//! What people do with a federation's history and with evidence, on the built program, without a daemon: reading, pinning,
-//! and tying an adapter to it.
+//! What people do with a federation's history and with evidence, on the built program, without a
+//! daemon: reading, pinning, and tying an adapter to it.
 
 use std::fs;
 use std::path::Path;
@@ -73,7 +73,8 @@ fn exported(folder: &Path, rounds: u64) -> (SignedManifest, Vec<RecordDigest>) {
     (signed, records.iter().map(|it| record_digest(&it.record)).collect())
 }
 
-/// A history that was cut at a record's end verifies like the whole one, and says so; a pin finds it.
+/// A history that was cut at a record's end verifies like the whole one, and says so; a pin finds
+/// it.
 #[test]
 fn a_history_that_was_cut_is_found_by_a_pin_and_says_that_it_could_be_one() {
     let folder = tempfile::tempdir().unwrap();
@@ -138,7 +139,9 @@ fn the_exported_adapter_is_tied_to_the_record_bit_for_bit() {
     // Another scale in the configuration means another adapter.
     let config = folder.join("adapter/adapter_config.json");
     let text = fs::read_to_string(&config).unwrap();
-    fs::write(&config, text.replace("\"lora_alpha\": 4.0", "\"lora_alpha\": 8.0")).unwrap();
+    let scaled = text.replace("\"lora_alpha\": 4", "\"lora_alpha\": 8");
+    assert_ne!(scaled, text);
+    fs::write(&config, scaled).unwrap();
     assert!(bad(folder, verify, 50).contains("rank, alpha"));
     fs::write(&config, text).unwrap();
     // Canonical bytes that are not the recorded ones, however well they fit the folder.
@@ -217,7 +220,8 @@ fn evidence_verifies_with_the_manifest_alone_and_not_a_byte_of_it_can_be_changed
         fs::write(folder.join("proof.fse"), changed).unwrap();
         bad(folder, verify, 50);
     }
-    // Another federation with the same members, and evidence that names the right one but was signed for the other.
+    // Another federation with the same members, and evidence that names the right one but was
+    // signed for the other.
     let manifest = Manifest { name: "another".into(), ..signed.manifest.clone() };
     let signatures = (0..4).map(|i| sign_founding(&manifest, &key(i)).unwrap().1).collect();
     let other = SignedManifest { manifest, signatures };

@@ -90,7 +90,8 @@ pub fn clock(unix_s: u64) -> String {
 /// The same with the day: `2026-11-27 22:44:28 UTC`.
 #[must_use]
 pub fn date_and_clock(unix_s: u64) -> String {
-    // Days since 0000-03-01 in eras of 400 years: Howard Hinnant, chrono-compatible low-level date algorithms.
+    // Days since 0000-03-01 in eras of 400 years: Howard Hinnant, chrono-compatible low-level date
+    // algorithms.
     let days = unix_s / 86_400 + 719_468;
     let day_of_era = days % 146_097;
     let year_of_era =

@@ -31,7 +31,7 @@ pub enum DiskError {
     },
     /// An fsync failed: the kernel may have dropped the written pages, so a retry could succeed
     /// without the data being on the disk.
-    #[error("{} could not be put on the disk for good (fsync: {source})", path.display())]
+    #[error("{} could not be written to the disk durably (fsync: {source})", path.display())]
     Sync {
         /// The file or folder.
         path: PathBuf,

@@ -43,7 +43,8 @@ pub enum ErrorCode {
     AddressInUse,
     /// No space left on the disk.
     DiskFull,
-    /// A later version of the program has written the ledger, or its file has changed under the running daemon.
+    /// A later version of the program has written the ledger, or its file has changed under the
+    /// running daemon.
     StoreCorrupted,
     /// The journal is damaged in the middle.
     JournalCorrupted,
@@ -191,7 +192,8 @@ impl ErrorCode {
                 "check model.path: a Hugging Face folder or a .gguf file that the daemon's user can read"
             }
             Self::DataUnreadable => {
-                "mend the file or line that is named; `fedshield-cli data check` reads the data again"
+                "fix the file or line that is named; `fedshield-cli data check` reads the data \
+                 again"
             }
             Self::AddressInUse => {
                 "stop the other process, or set another address; a home folder has one daemon at a time"

@@ -42,8 +42,11 @@ impl FirstAdapterError {
 pub struct FirstAdapter {
     /// Its folder.
     pub folder: PathBuf,
-    /// Rank, alpha and projections.
+    /// Rank, alpha and projections of a federation that starts from it.
     pub spec: AdapterSpec,
+    /// Whether the adapter itself has other ranks, scales or projections than the federation's,
+    /// which computes the same.
+    pub filled_up: bool,
     /// Its digest in a manifest.
     pub digest: Digest,
 }
@@ -52,13 +55,12 @@ impl FirstAdapter {
     /// Reads a PEFT folder.
     ///
     /// # Errors
-    /// A folder that PEFT would not read either, an adapter that is more than `W + alpha/r B A`, or one whose
-    /// layers have different ranks, alphas or projections.
+    /// A folder that PEFT would not read either, or an adapter that is more than `W + scale B A`.
     pub fn open(folder: &Path) -> Result<Self, FirstAdapterError> {
         let peft = PeftAdapter::open(folder).map_err(FirstAdapterError::Adapter)?;
         let digest = Digest(peft.digest().map_err(FirstAdapterError::Adapter)?);
-        let spec = peft.spec().map_err(FirstAdapterError::Adapter)?;
-        Ok(Self { folder: folder.to_owned(), spec, digest })
+        let spec = peft.federated_spec();
+        Ok(Self { folder: folder.to_owned(), spec, filled_up: peft.is_filled_up(), digest })
     }
 
     /// The first adapter stored in a home; `None` if there is none.

@@ -1,4 +1,5 @@
-//! How a federation begins: a draft, invites, joining, freezing, a confirmation and a signature of every founder.
+//! How a federation begins: a draft, invites, joining, freezing, a confirmation and a signature of
+//! every founder.
 //!
 //! ```text
 //! owner:   new -> draft -> invite ... -> found (frozen) -> confirmed? sign -> all have signed -> manifest.signed
@@ -14,8 +15,9 @@
 //! Each draft has its own first sealing key, erased when it is left, so a manifest that is
 //! completed without one of its founders opens nothing that was sealed to that founder.
 //!
-//! A founder exchanges messages with the owner only, over the network's join protocol; each step is on disk before it is sent,
-//! so that a crash on either side repeats a step and never contradicts one.
+//! A founder exchanges messages with the owner only, over the network's join protocol; each step is
+//! on disk before it is sent, so that a crash on either side repeats a step and never contradicts
+//! one.
 
 mod addresses;
 mod checks;

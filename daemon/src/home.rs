@@ -246,8 +246,8 @@ impl Home {
         self.0.join(name::TRAINING)
     }
 
-    /// Where a trainer command finds its request, its examples and its adapter, in clear: erased
-    /// after each run.
+    /// Where a trainer command finds its request, its examples and its adapter, in the clear:
+    /// erased after each run.
     #[must_use]
     pub fn trainer_work(&self) -> PathBuf {
         self.training().join(name::TRAINER_WORK)
@@ -281,7 +281,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_lies_in_a_home_is_found_through_links_and_missing_folders() {
+    fn paths_inside_a_home_are_recognised_through_links_and_missing_folders() {
         let folder = tempfile::tempdir().unwrap();
         let home = Home::new(folder.path().join("node"));
         std::fs::create_dir(home.path()).unwrap();

@@ -1,7 +1,8 @@
 //! The host of the protocol machine: turns what happens into events, executes effects in order.
 //!
 //! `effects` executes, and `pending` keeps the order when a write waits for free disk space
-//! (`room`); `network` and `jobs` turn arrivals and results into events; `collect` removes objects
+//! (`disk_space`); `network` and `jobs` turn arrivals and results into events; `collect` removes
+//! objects
 //! of rounds that are over; `reports` keeps the operator-visible report of each finished round;
 //! `measure` takes the held-out loss in the `low_priority` pool; `standing` reports whether this
 //! node can take part and why not, `left_out` and `unreadable` which members delay rounds; `pause`
@@ -9,6 +10,7 @@
 
 mod collect;
 mod data_watch;
+mod disk_space;
 mod drift;
 mod effects;
 mod error;
@@ -26,7 +28,6 @@ mod pending;
 mod progress;
 mod records;
 mod reports;
-mod room;
 mod standing;
 mod timers;
 mod unreadable;
@@ -35,18 +36,18 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use fedshield_net::NetHandle;
+use fedshield_protocol::Machine;
 use fedshield_protocol::event::{Command, Event};
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
-use fedshield_protocol::machine::Machine;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::Nonce;
 use tokio::sync::{mpsc, watch};
 
+pub(crate) use disk_space::{DISK_FULL, disk_full};
 pub use error::HostError;
 pub use low_priority::{LowPriorityPool, PoolError};
 pub use pause::PauseFile;
 pub use progress::ProgressBoard;
-pub(crate) use room::{DISK_FULL, no_room};
 
 use crate::conditions::{Conditions, unix_s};
 use crate::control::api::NodeStatus;
@@ -56,6 +57,7 @@ use crate::objects::Objects;
 use crate::store::{CheckpointKey, Ledger};
 use collect::Collector;
 use data_watch::DataWatch;
+use disk_space::DiskSpace;
 use drift::Trend;
 use fetches::Fetches;
 use jobs::{Finished, JobRunner};
@@ -64,7 +66,6 @@ use measure::Measurer;
 use pending::Pending;
 use records::LedgerWatch;
 use reports::Reports;
-use room::Room;
 use standing::Standing;
 use timers::{Clock, Timers};
 
@@ -109,8 +110,8 @@ enum Woken {
     /// `None` if there are no more: the jobs have ended for good.
     Job(Option<Finished>),
     Timer,
-    Room,
-    Look,
+    DiskSpace,
+    Refresh,
 }
 
 /// One member's machine at work.
@@ -122,7 +123,7 @@ pub struct Host {
     finished: mpsc::Receiver<Finished>,
     reports: Reports,
     standing: Standing,
-    looked: Instant,
+    refreshed_at: Instant,
     collector: Collector,
     measurer: Measurer,
     /// Whether training gets worse from round to round.
@@ -136,7 +137,7 @@ pub struct Host {
     /// most one for each fetch of one event.
     followed: Vec<Event>,
     pending: Pending,
-    room: Room,
+    disk_space: DiskSpace,
     fetches: Fetches,
 }
 
@@ -170,7 +171,7 @@ impl Host {
             finished,
             reports: Reports::new(parts.names.clone(), parts.net.stats()),
             standing,
-            looked: Instant::now(),
+            refreshed_at: Instant::now(),
             collector: Collector::new(Arc::clone(&parts.objects), ended),
             measurer: Measurer::start(
                 parts.low_priority.clone(),
@@ -185,7 +186,7 @@ impl Host {
             left_out: LeftOut::new(board.clone(), parts.names.clone(), parts.machine.me()),
             followed: Vec::new(),
             pending: Pending::default(),
-            room: Room::new(board, parts.home.clone()),
+            disk_space: DiskSpace::new(board, parts.home.clone()),
             fetches: Fetches::new(Arc::clone(&parts.objects)),
             parts,
         };
@@ -205,19 +206,20 @@ impl Host {
     /// Waits for something to do. Cancel-safe: dropping the future loses nothing. While a write
     /// waits for free disk space, timers and finished jobs wait as well.
     pub async fn wake(&mut self) -> Wake {
-        let (room, standing) = (self.room.next_look(), Some(self.looked + LOOK_INTERVAL));
-        if self.room.is_stalled() {
+        let (disk_space, standing) =
+            (self.disk_space.next_check(), Some(self.refreshed_at + REFRESH_INTERVAL));
+        if self.disk_space.is_stalled() {
             return Wake(tokio::select! {
-                () = sleep_until(room) => Woken::Room,
-                () = sleep_until(standing) => Woken::Look,
+                () = sleep_until(disk_space) => Woken::DiskSpace,
+                () = sleep_until(standing) => Woken::Refresh,
             });
         }
         let next = self.timers.next().map(|at| self.clock.instant(at));
         Wake(tokio::select! {
             finished = self.finished.recv() => Woken::Job(finished),
             () = sleep_until(next) => Woken::Timer,
-            () = sleep_until(room) => Woken::Room,
-            () = sleep_until(standing) => Woken::Look,
+            () = sleep_until(disk_space) => Woken::DiskSpace,
+            () = sleep_until(standing) => Woken::Refresh,
         })
     }
 
@@ -233,13 +235,13 @@ impl Host {
                 Some(timer) => self.handle(Event::Tick(timer)).await,
                 None => Ok(()),
             },
-            Woken::Look => {
-                self.look();
+            Woken::Refresh => {
+                self.refresh();
                 Ok(())
             }
-            Woken::Room if self.room.is_stalled() => self.go_on().await,
-            Woken::Room => {
-                for id in self.room.look() {
+            Woken::DiskSpace if self.disk_space.is_stalled() => self.resume_pending().await,
+            Woken::DiskSpace => {
+                for id in self.disk_space.due_jobs() {
                     self.jobs.start_again(id);
                 }
                 Ok(())
@@ -249,9 +251,9 @@ impl Host {
 
     /// Updates the conditions that follow from this node's standing; some report that nothing has
     /// happened for too long.
-    fn look(&mut self) {
-        self.looked = Instant::now();
-        self.standing.look(self.clock.now(), unix_s());
+    fn refresh(&mut self) {
+        self.refreshed_at = Instant::now();
+        self.standing.refresh(self.clock.now(), unix_s());
     }
 
     /// The pipeline, for work that the operator asks for.
@@ -264,13 +266,13 @@ impl Host {
     /// none.
     #[must_use]
     pub fn waits_for(&self) -> Option<&str> {
-        self.room.stalled_by()
+        self.disk_space.stalled_by()
     }
 
     /// Starts reading the data files now and returns at once: their content is used from the next
     /// round on, and errors in them are shown in the status. They are also read periodically.
-    pub fn look_at_data(&self) {
-        self.data_watch.look_now();
+    pub fn check_data_files(&self) {
+        self.data_watch.check_now();
     }
 
     /// Ends running jobs.
@@ -280,7 +282,7 @@ impl Host {
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), HostError> {
-        let stalled = self.room.is_stalled();
+        let stalled = self.disk_space.is_stalled();
         self.pending.push(event, stalled);
         if stalled { Ok(()) } else { self.advance().await }
     }
@@ -296,7 +298,7 @@ impl Host {
 }
 
 /// The interval between checks of the node's standing when nothing happens.
-const LOOK_INTERVAL: Duration = Duration::from_secs(1);
+const REFRESH_INTERVAL: Duration = Duration::from_secs(1);
 
 async fn sleep_until(instant: Option<Instant>) {
     match instant {

@@ -1,10 +1,10 @@
-//! This node's identity: its ed25519 key, and the sealed files that hold its secrets.
+//! This node's identity: its ed25519 key, and the encrypted files that hold its secrets.
 
+mod at_rest;
 mod error;
 mod key;
 mod passphrase;
 mod round_keys;
-mod sealed;
 mod secrets;
 mod wrapped;
 

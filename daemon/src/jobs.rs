@@ -1,24 +1,23 @@
 //! What one member computes, in the order of the path of one update. All plaintext lives here.
 //!
 //! ```text
-//! prepare            what every update of the round looks like                   (begin)
-//! sealing_key        the key that others seal their shares to                    (begin)
-//! contribute         train -> prune -> encrypt -> share, in this order           (at home)
-//! share              seal each share, again if asked, open one for a complaint   (commit, transfer)
-//! check_share        this member's share, sealed or opened for all               (transfer)
-//! check_ciphertext   others' ciphertexts, before they count                      (transfer)
-//! aggregate          add ciphertexts                                             (aggregate)
-//! decrypt            add key shares, once                                        (decrypt)
-//! combine            put the key together, check it, open the sum                (combine)
-//! check_key          open the sum with a key that another member found           (combine)
-//! apply              the same arithmetic at every member                         (apply)
-//! settle             spend its own update, erase the round's secrets             (record)
-//! adopt              take over what others have recorded                         (sync)
-//! erase_secrets      no round follows soon                                       (pause, end)
-//! check_evidence, prove_answers   proof of misbehaviour                          (at any time)
+//! prepare            the shape of every update of the round                    (begin)
+//! sealing_key        the key that others seal their shares to                  (begin)
+//! contribute         train -> prune -> encrypt -> share, in this order         (at home)
+//! share              seal each share, again if asked, open one for a complaint (commit, transfer)
+//! check_share        this member's share, sealed or opened for all             (transfer)
+//! check_ciphertext   others' ciphertexts, before they count                    (transfer)
+//! aggregate          add ciphertexts                                           (aggregate)
+//! decrypt            add key shares, once                                      (decrypt)
+//! combine            combine partial decryptions, check the key, open the sum  (combine)
+//! check_key          open the sum with a key that another member found         (combine)
+//! apply              the same arithmetic at every member                       (apply)
+//! settle             spend its own update, erase the round's secrets           (record)
+//! adopt              take over the adapter that others recorded                (sync)
+//! erase_secrets      no round follows soon                                     (pause, end)
+//! check_evidence, prove_answers   proof of misbehaviour                        (at any time)
 //! ```
 //!
-//! One file for each job, and for each word of the path; none of them runs another's. What several
 //! One file for each job and for each step of the path; no job runs another one. Inputs that
 //! several share are in `round_inputs` and `own_share`, what they leave on disk in `durable_state`.
 //! `measure` and `evaluate` are for operators; no round waits for them.

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use fedshield_protocol::ids::Digest;
 pub use fedshield_train::ComputeDevice;
 use fedshield_train::TrainError;
+use fedshield_train::adapter::AdapterRendering;
 use fedshield_train::data::{Reading, check_examples};
 use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
-use fedshield_train::text::Template;
 use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
 use tokio_util::sync::CancellationToken;
 
@@ -57,6 +57,9 @@ pub struct LearningSources {
     pub template: Option<String>,
     /// How records of the files are read.
     pub reading: Reading,
+    /// Folder on whose file system tokens and texts are kept while the daemon runs; `None`: in
+    /// memory.
+    pub spill: Option<PathBuf>,
     /// PEFT folder that the first round starts from, for a manifest that names a first adapter.
     pub first_adapter: PathBuf,
     /// The trainer command; `None`: the built-in trainer.
@@ -109,12 +112,14 @@ impl OpenedModel {
     /// # Errors
     /// Names the data file and line, or the setting.
     pub fn prepare(self, terms: &MemberTerms) -> Result<Learning, PipelineError> {
-        let Self { sources, model } = self;
+        let Self { sources, mut model } = self;
+        let date = terms.rendering.date;
+        model.tokenizer.template_date = date;
         let training = &terms.manifest.training;
         let examined =
             Examination { config: &model.config, tokenizer: &model.tokenizer, sources: &sources };
         let Examined { template, length, data } =
-            examined.examine(training, &terms.settings, terms.template)?;
+            examined.examine(training, &terms.settings, terms.rendering)?;
         let settings = TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
@@ -130,11 +135,23 @@ impl OpenedModel {
                 model: sources.model.clone(),
                 train_files: sources.train.clone(),
                 template: template.name(),
+                template_date: date.to_string(),
                 sequence_length: length,
                 train: settings.clone(),
             };
             CommandTrainer { settings: command, request }
         });
+        let summary = data.current().set.summary();
+        tracing::info!(
+            train = summary.examples,
+            held_out = summary.held_out,
+            longest = summary.longest,
+            truncated = summary.truncated,
+            dropped = summary.dropped,
+            left_out = summary.skipped,
+            unknown_fields = ?summary.unknown.keys().collect::<Vec<_>>(),
+            "the data go with the terms"
+        );
         let learning = Learning {
             config: model.config.clone(),
             loader: Mutex::new(Some(model)),
@@ -142,7 +159,7 @@ impl OpenedModel {
             settings,
             command,
             data,
-            template,
+            rendering: AdapterRendering { template, date },
             base: sources.model,
             first_adapter: sources.first_adapter,
         };
@@ -162,7 +179,8 @@ pub struct Learning {
     settings: TrainSettings,
     command: Option<CommandTrainer>,
     data: DataFiles,
-    pub(crate) template: Template,
+    /// The template in use here, and the federation's date.
+    pub(crate) rendering: AdapterRendering,
     base: PathBuf,
     first_adapter: PathBuf,
 }
@@ -207,7 +225,8 @@ impl Learning {
         if let Some(trainer) = self.trainer.get() {
             return Ok(trainer);
         }
-        let model = loader.take().map_or_else(|| LoadedModel::open(&self.base), Ok)?;
+        let mut model = loader.take().map_or_else(|| LoadedModel::open(&self.base), Ok)?;
+        model.tokenizer.template_date = self.rendering.date;
         let trainer = Trainer::new(model, self.settings.clone())?;
         let precision = self.settings.base_precision.name();
         tracing::info!(precision, bytes = trainer.base_bytes(), "base model in memory");

@@ -1,12 +1,15 @@
-//! One node: opens what is on disk, listens, founds or joins a federation, then hosts its rounds until stopped.
+//! One node: opens what is on disk, listens, founds or joins a federation, then hosts its rounds
+//! until stopped.
 
 mod activation;
 mod address_port;
+mod begin;
 mod commands;
 mod doctor;
 mod early;
 pub(crate) mod evidence;
 mod files;
+mod founding_status;
 mod listening;
 mod net_conditions;
 mod net_metrics;
@@ -33,7 +36,7 @@ use crate::service::{LogError, init_logging, keep_private, listen_to_signals, no
 pub(crate) use early::founded;
 use reload::Reload;
 
-pub use preflight::{Finding, Mended, preflight};
+pub use preflight::{Finding, Impact, preflight};
 pub use waiter::waits_for;
 
 /// Why a node cannot start or continue.
@@ -88,7 +91,7 @@ pub enum NodeError {
     Pipeline(#[from] crate::jobs::PipelineError),
     /// The manifest on disk is not valid.
     #[error("the manifest on disk is not valid: {0}")]
-    Manifest(#[from] fedshield_protocol::manifest::FoundingError),
+    Manifest(#[from] fedshield_protocol::manifest::ManifestSignatureError),
     /// A member's entry in the manifest is not usable by the network.
     #[error("members of the manifest: {0}")]
     Members(#[from] fedshield_net::MembersError),
@@ -161,8 +164,8 @@ impl NodeError {
     }
 }
 
-/// Runs a node as a process of its own: configuration, logs, signals, then [`run`]. Without a `passphrase` it is taken from
-/// the environment, see [`Passphrase::from_environment`].
+/// Runs a node as a process of its own: configuration, logs, signals, then [`run`]. Without a
+/// `passphrase` it is taken from the environment, see [`Passphrase::from_environment`].
 ///
 /// # Errors
 /// See [`NodeError`].

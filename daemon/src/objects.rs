@@ -54,7 +54,7 @@ pub enum ObjectStoreError {
     Incomplete {
         /// Its root.
         root: Digest,
-        /// How many.
+        /// The number of missing chunks.
         missing: u32,
     },
     /// Bytes that do not match the object's digests, or an object over the size limit.

@@ -8,33 +8,39 @@ mod export;
 mod home;
 mod merge;
 mod recorded;
+mod targets;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use fedshield_train::TrainError;
+use fedshield_train::adapter::AdapterRendering;
 use fedshield_train::load::LoadedModel;
 use fedshield_train::text::{Template, TextTokenizer};
 
 pub use chat::{Chat, ChatQuestion, Speaker, Spoken};
 pub use data::{DataQuestion, check_data};
 pub use evaluate::{AnswerScore, EvaluateQuestion, EvaluateReport, SampleAnswers, Score, evaluate};
-pub use export::{GgufAdapterReport, adapter_to_gguf, scratch_folder};
-pub use fedshield_train::adapter::{GgufType, PeftAdapter};
+pub use export::{
+    GgufAdapterReport, PeftFolderReport, adapter_to_gguf, adapter_with_names, scratch_folder,
+};
+pub use fedshield_train::adapter::{GgufType, ModuleNames, PeftAdapter};
 pub use fedshield_train::data::{
     CheckProgress, DataReport, FieldMap, FileSummary, Histogram, LengthSummary, OnBadLine, Place,
     Problem, Reading, Rendered, Repeat, Unit,
 };
 pub use fedshield_train::federated::AdapterSpec;
 pub use fedshield_train::load::Precision;
+pub use fedshield_train::text::TemplateDate;
 pub use fedshield_train::{Answer, AnswerEnd, Sampling};
 pub use home::OfflineHome;
 pub use merge::{MergeQuestion, MergeReport, MergedForm, merge};
 pub use recorded::check_recorded;
+pub use targets::{TargetModules, target_modules};
 
 use crate::error_code::ErrorCode;
 
 /// Opens a model, and prints its warnings on standard error.
-fn open_model(path: &std::path::Path) -> Result<LoadedModel, OfflineError> {
+fn open_model(path: &Path) -> Result<LoadedModel, OfflineError> {
     let model = LoadedModel::open(path).map_err(OfflineError::Model)?;
     model.warnings.iter().for_each(|warning| eprintln!("warning: {warning}"));
     Ok(model)
@@ -81,8 +87,30 @@ impl OfflineError {
     }
 }
 
-/// The template of this name; without a name the model's own, or the plainest if it has none.
-fn template(name: Option<&str>, tokenizer: &TextTokenizer) -> Result<Template, OfflineError> {
-    let named = name.map_or(Ok(Template::Model), Template::parse);
-    Ok(named.map_err(OfflineError::Template)?.or_plain(tokenizer))
+/// What a question says about rendering. What it leaves open is as the adapter was trained.
+#[derive(Debug, Clone, Default)]
+pub struct RenderingChoice {
+    /// Template name.
+    pub template: Option<String>,
+    /// The date that chat templates write as the current one.
+    pub template_date: Option<TemplateDate>,
+}
+
+/// The template to use, and sets the date that it writes: as chosen, else as recorded in the
+/// adapter's folder, else the model's own template, or the plainest if it has none.
+fn rendering(
+    choice: &RenderingChoice,
+    adapter: Option<&Path>,
+    tokenizer: &mut TextTokenizer,
+) -> Result<Template, OfflineError> {
+    let recorded = match adapter {
+        Some(folder) => AdapterRendering::read(folder).map_err(OfflineError::Adapter)?,
+        None => None,
+    };
+    let date = choice.template_date.or(recorded.map(|recorded| recorded.date));
+    tokenizer.template_date = date.unwrap_or_default();
+    let named = choice.template.as_deref().map(Template::parse).transpose();
+    let named = named.map_err(OfflineError::Template)?;
+    let template = named.or(recorded.map(|recorded| recorded.template)).unwrap_or(Template::Model);
+    Ok(template.or_plain(tokenizer))
 }

@@ -8,13 +8,14 @@ use clap::Parser;
 use crate::config::Overrides;
 use crate::home::Home;
 use crate::node::run_process;
-use crate::service::last_words;
+use crate::service::write_last_line;
 
 /// One organisation's FedShield node.
 #[derive(Debug, Parser)]
 #[command(name = "fedshieldd", version, about)]
 struct Arguments {
-    /// The node's home folder [default: $FEDSHIELD_HOME, $STATE_DIRECTORY or ~/.local/share/fedshield]
+    /// The node's home folder [default: $FEDSHIELD_HOME, $STATE_DIRECTORY or
+    /// ~/.local/share/fedshield]
     #[arg(long, value_name = "DIR")]
     home: Option<PathBuf>,
     /// Another value for one setting of config.toml, for instance `log.level=debug`
@@ -38,7 +39,7 @@ pub fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             let (chain, next) = (crate::error_chain(&error), error.hint());
-            last_words(&format!("fedshieldd: {chain}\n  next: {next}"));
+            write_last_line(&format!("fedshieldd: {chain}\n  next: {next}"));
             ExitCode::from(error.code().exit_code())
         }
     }

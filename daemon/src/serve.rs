@@ -62,7 +62,7 @@ pub(crate) async fn serve<L: Listener>(
                 open.retain(|connection| connection.task != id);
             }
             (io, _) = listener.accept() => {
-                if open.len() >= most && !make_way(&mut open) {
+                if open.len() >= most && !close_idle(&mut open) {
                     tokio::spawn(refuse(io));
                     continue;
                 }
@@ -81,7 +81,7 @@ pub(crate) async fn serve<L: Listener>(
 }
 
 /// Closes the oldest connection without a request in progress; false if there is none.
-fn make_way(open: &mut Vec<Open>) -> bool {
+fn close_idle(open: &mut Vec<Open>) -> bool {
     let idle = open.iter().position(|connection| connection.busy.load(Ordering::Relaxed) == 0);
     let Some(connection) = idle.map(|index| open.remove(index)) else { return false };
     connection.leave.cancel();

@@ -36,7 +36,8 @@ pub enum StoreError {
         /// What this version does not know.
         reason: String,
     },
-    /// An earlier write failed in a way that leaves unknown what is on disk; only a restart can tell.
+    /// An earlier write failed in a way that leaves unknown what is on disk; only a restart can
+    /// tell.
     #[error("{} failed before and takes nothing more until a restart", path.display())]
     Poisoned {
         /// The file.

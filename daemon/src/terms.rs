@@ -8,12 +8,13 @@ use fedshield_he::{Preset, RobustSharing, RoundContext, ShareIndex};
 use fedshield_protocol::ids::{FederationId, ManifestDigest, MemberIndex, Round};
 use fedshield_protocol::limits::MIN_MEMBERS;
 use fedshield_protocol::manifest::{self, Draft, Manifest, Rules, TermsFields, ValidManifest};
+use fedshield_train::adapter::AdapterRendering;
 use fedshield_train::federated::{
     AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneRule, PruneSchedule,
     ServerOptimizer,
 };
 use fedshield_train::model::Projection;
-use fedshield_train::text::Template;
+use fedshield_train::text::{Template, TemplateDate};
 
 use crate::encryption::{self, share_index};
 use crate::jobs::PipelineError;
@@ -39,7 +40,7 @@ pub struct MemberTerms {
     /// The learner's settings.
     pub settings: FederatedSettings,
     /// How examples become text.
-    pub template: Template,
+    pub rendering: AdapterRendering,
 }
 
 impl MemberTerms {
@@ -50,7 +51,7 @@ impl MemberTerms {
     pub fn new(valid: &ValidManifest, me: MemberIndex) -> Result<Self, PipelineError> {
         let manifest = valid.manifest().clone();
         let rules = valid.rules();
-        let Plan { preset, settings, template } =
+        let Plan { preset, settings, rendering } =
             Plan::of(&TermsFields::of(&manifest), rules.member_count)?;
         let (manifest_digest, federation) = (valid.digest(), valid.federation());
         let (rules, sharing) = (*rules, encryption::sharing(rules)?);
@@ -63,7 +64,7 @@ impl MemberTerms {
             preset,
             sharing,
             settings,
-            template,
+            rendering,
         })
     }
 
@@ -97,7 +98,7 @@ pub struct Plan {
     /// The learner's settings.
     pub settings: FederatedSettings,
     /// How examples become text.
-    pub template: Template,
+    pub rendering: AdapterRendering,
 }
 
 impl Plan {
@@ -116,9 +117,7 @@ impl Plan {
             .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
         let settings = settings_of(terms)?;
         settings.check().map_err(|e| PipelineError::manifest("training", e.to_string()))?;
-        let template = Template::parse(&terms.training.template)
-            .map_err(|e| PipelineError::manifest("training.template", e.to_string()))?;
-        Ok(Self { preset, settings, template })
+        Ok(Self { preset, settings, rendering: rendering_of(terms)? })
     }
 
     /// Reads the terms of a draft, whose members may not be known yet.
@@ -141,6 +140,18 @@ impl Plan {
         }
         Self::of(terms, members.max(MIN_MEMBERS))
     }
+}
+
+/// How these terms render examples.
+///
+/// # Errors
+/// Names the field that this build does not support.
+pub(crate) fn rendering_of(terms: &TermsFields) -> Result<AdapterRendering, PipelineError> {
+    let template = Template::parse(&terms.training.template)
+        .map_err(|e| PipelineError::manifest("training.template", e.to_string()))?;
+    let date = terms.template_date.as_deref().map_or(Ok(TemplateDate::default()), str::parse);
+    let date = date.map_err(|e| PipelineError::manifest("template_date", e.to_string()))?;
+    Ok(AdapterRendering { template, date })
 }
 
 fn settings_of(terms: &TermsFields) -> Result<FederatedSettings, PipelineError> {

@@ -121,7 +121,7 @@ async fn a_socket_that_a_dead_daemon_left_is_replaced() {
 
 /// A process that was killed while it bound the socket, in a container where each is number 1.
 #[tokio::test]
-async fn what_a_killed_daemon_left_beside_the_socket_is_in_nobodys_way() {
+async fn leftovers_of_a_killed_daemon_beside_the_socket_do_no_harm() {
     let folder = tempfile::tempdir().unwrap();
     let socket = folder.path().join("control.sock");
     let names = || {

@@ -1,4 +1,4 @@
-//! Homes as the first version of the program left them are read, whole, and nothing of them is changed by looking.
+//! Homes of the first version are read completely, and reading changes nothing in them.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,7 +16,7 @@ fn stored(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/homes").join(name)
 }
 
-/// What is signed: which signatures and certificates a member holds for it differs.
+/// The signed part of a record; the signatures and certificates beside it differ among members.
 fn records(bytes: &[u8]) -> Vec<Record> {
     decode(bytes).unwrap().into_iter().map(|certified| certified.record).collect()
 }

@@ -1,4 +1,5 @@
-//! Founding from draft to signed manifest, over an in-memory port, with everything that can go wrong on the way.
+//! Founding from draft to signed manifest, over an in-memory port, with everything that can go
+//! wrong on the way.
 
 mod founders;
 
@@ -106,7 +107,7 @@ async fn a_member_whose_data_no_longer_go_with_the_terms_signs_nothing() {
     assert!(matches!(refused, FoundingError::Terms { own: false, .. }), "{refused}");
     assert!(late.founding.poll().await.is_err());
     assert!(owner.founding.founded().is_none() && late.state() == NodeState::Founding);
-    // Once they are mended, what was confirmed is signed.
+    // Once they are fixed, what was confirmed is signed.
     late.refused_template = "";
     late.restart();
     late.founding.poll().await.unwrap();
@@ -280,13 +281,14 @@ async fn an_invite_that_has_ended_names_both_clocks() {
     let owner = owner(&network).await;
     let node = Node::new(&network, "b");
     let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
-    // Made when the clock of this machine was behind by a day: here it has ended, at its owner it has not.
+    // Made when the clock of this machine was behind by a day: here it has ended, at its owner it
+    // has not.
     let invite: fedshieldd::founding::Invite = owner.invite().await.parse().unwrap();
     let early = fedshieldd::founding::Invite { expires_at_s: now - 86_400, ..invite.clone() };
     let view = node.preview(&early.to_string()).await.unwrap();
     assert!(!view.joined && view.warnings.is_empty(), "the owner's clock counts: {view:?}");
-    // Its owner is away, so that only one clock can be looked at.
-    owner.go_away();
+    // Its owner cannot be reached, so only the local clock is known.
+    owner.become_unreachable();
     let error = node.preview(&early.to_string()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::InviteExpired);
     let text = error.to_string();
@@ -295,7 +297,7 @@ async fn an_invite_that_has_ended_names_both_clocks() {
     // An invite that is good by this clock: what is wrong is the way there.
     let error = node.preview(&invite.to_string()).await.unwrap_err();
     assert_eq!(error.code(), ErrorCode::Unreachable);
-    owner.come_back();
+    owner.become_reachable();
     // Past its end at its owner, by whose clock is said.
     let short = owner.founding.invite(InviteRequest { expires_s: 1 }).await.unwrap().invite;
     tokio::time::sleep(std::time::Duration::from_millis(2100)).await;
@@ -314,7 +316,7 @@ async fn an_invite_that_has_ended_names_both_clocks() {
 }
 
 #[tokio::test]
-async fn what_keeps_a_founder_from_taking_part_is_said_before_the_draft_is_frozen() {
+async fn what_keeps_a_founder_from_taking_part_is_reported_before_the_draft_is_frozen() {
     let network = Network::default();
     let mut owner = owner(&network).await;
     let nodes = ["b", "c"].map(|name| Node::new(&network, name));
@@ -327,13 +329,13 @@ async fn what_keeps_a_founder_from_taking_part_is_said_before_the_draft_is_froze
     }
     let warnings = owner.founding.federation().unwrap().warnings;
     let [warning] = &warnings[..] else { panic!("one founder has a problem: {warnings:?}") };
-    assert!(warning.contains("b says") && warning.contains("data-missing"), "{warning}");
+    assert!(warning.contains("b reports") && warning.contains("data-missing"), "{warning}");
     assert!(!warning.contains('\u{1b}'), "{warning:?}");
-    // Mended, and said so.
+    // Fixed, and reported.
     nodes[0].founding.set_problems(vec![]);
     nodes[0].founding.poll().await.unwrap();
     assert_eq!(owner.founding.federation().unwrap().warnings, Vec::<String>::new());
-    // An owner that was restarted has heard of nobody.
+    // A restarted owner has received no request yet.
     owner.restart();
     assert_eq!(owner.founding.federation().unwrap().warnings.len(), 2);
 }
@@ -369,7 +371,8 @@ async fn a_home_of_the_version_before_goes_on_with_its_one_sealing_key() {
     }
 }
 
-/// Rewrites a file as the version wrote it that knew nothing of confirmations: another beginning, and less at its end.
+/// Rewrites a file as the version wrote it that knew nothing of confirmations: another beginning,
+/// and less at its end.
 fn of_the_version_before(file: &std::path::Path, magic: &[u8], less: usize) {
     let bytes = std::fs::read(file).unwrap();
     let body = &bytes[8..bytes.len() - less];
@@ -386,7 +389,8 @@ async fn homes_that_the_version_before_left_in_the_middle_of_a_founding_go_on() 
     }
     owner.freeze().await.unwrap();
     nodes[0].settle().await;
-    // When the list was frozen, which was confirmed, whom one expects: nothing of it was kept.
+    // That version did not store when the list was frozen, which list was confirmed and which
+    // members are expected.
     of_the_version_before(&owner.home().draft(), b"fsdraft2", 5);
     of_the_version_before(&nodes[0].home().joining(), b"", 1 + 32 + 5 + 1 + 32 + 1);
     of_the_version_before(&nodes[1].home().joining(), b"", 3);

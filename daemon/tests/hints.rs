@@ -1,4 +1,4 @@
-//! Every failure that reaches people says what to do next, and says what fits its cause.
+//! Every failure that an operator sees has a hint that fits its cause.
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::ManifestError;
@@ -162,7 +162,7 @@ fn founding_failures() -> Vec<(FoundingError, ErrorCode, [&'static str; 2])> {
         (port(JoinPortError::Timeout(text("20 s"))), E::Timeout, ["20 s", "try again"]),
         (port(JoinPortError::Lost(text("reset"))), E::Unreachable, ["reset", "firewall"]),
         (port(JoinPortError::Busy), E::Timeout, ["no more requests", "nothing is wrong"]),
-        (port(JoinPortError::BusyHere), E::Timeout, ["this node", "under way"]),
+        (port(JoinPortError::BusyHere), E::Timeout, ["this node", "in progress"]),
         (port(JoinPortError::Declined), E::Refused, ["declined", "draft still exists"]),
         (port(JoinPortError::Local(text("shut down"))), E::Internal, ["shut down", "log"]),
         (F::Answer(text("not the terms")), E::Internal, ["not the terms", "versions"]),

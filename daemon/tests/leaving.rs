@@ -29,7 +29,7 @@ async fn is_free(node: &mut Node) {
     assert_eq!(node.state(), NodeState::Idle);
 }
 
-/// Every node polls, and its people confirm what they are shown, until nothing changes any more.
+/// Every node polls, and its operator confirms what is shown, until nothing changes any more.
 async fn settle(nodes: &[&Node]) {
     for _ in 0..4 {
         for node in nodes {
@@ -63,7 +63,7 @@ async fn a_founder_that_leaves_an_open_draft_is_free_and_may_come_back() {
     let shown = owner.condition("member-left").expect("the owner is told");
     assert!(shown.message.contains("b left"), "{shown:?}");
     is_free(&mut nodes[0]).await;
-    // It thinks better of it, and is a member like any other.
+    // It joins again, and is a member like any other.
     nodes[0].join(&invite).await.unwrap();
     all_found(&owner, &[&nodes[0], &nodes[1], &nodes[2]]).await;
 }
@@ -97,11 +97,14 @@ async fn a_founder_that_never_comes_back_is_dropped_and_the_others_sign_anew_by_
     let network = Network::default();
     let (mut owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
     let gone = nodes.remove(1);
-    gone.go_away();
+    gone.become_unreachable();
     owner.restart();
     settle(&[&nodes[0], &nodes[1]]).await;
     let warnings = owner.founding.federation().unwrap().warnings;
-    assert!(warnings.iter().all(|it| it.starts_with("c has not been heard")), "{warnings:?}");
+    assert!(
+        warnings.iter().all(|it| it.starts_with("no request from c has arrived")),
+        "{warnings:?}"
+    );
     let frozen = owner.freeze().await.unwrap();
     assert_eq!(frozen.warnings, warnings, "`found` warns of it too");
     let before = owner.founding.federation().unwrap().summary;
@@ -127,9 +130,10 @@ async fn a_founder_that_never_comes_back_is_dropped_and_the_others_sign_anew_by_
     assert_eq!(owner.members(), ["owner", "b", "d"]);
     all_found(&owner, &[&nodes[0], &nodes[1]]).await;
 
-    // The one that was dropped comes back after all: it is told, and is free, though it knows nothing yet.
+    // The one that was dropped comes back after all: it is told, and is free, though it knows
+    // nothing yet.
     let mut gone = gone;
-    gone.come_back();
+    gone.become_reachable();
     gone.restart();
     let error = gone.founding.poll().await.unwrap_err();
     assert!(matches!(error, FoundingError::Dropped), "{error}");
@@ -156,7 +160,7 @@ async fn one_that_was_dropped_needs_a_fresh_invite() {
 }
 
 #[tokio::test]
-async fn an_abandoned_draft_frees_everybody_also_those_who_have_signed_or_were_away() {
+async fn an_abandoned_draft_frees_every_founder_also_those_that_signed_or_were_offline() {
     let network = Network::default();
     let (mut owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
     let unused = owner.invite().await;
@@ -187,20 +191,21 @@ async fn an_abandoned_draft_frees_everybody_also_those_who_have_signed_or_were_a
 }
 
 #[tokio::test]
-async fn founders_of_an_owner_that_is_gone_for_good_leave_on_their_own() {
+async fn founders_of_an_owner_that_never_returns_can_leave() {
     let network = Network::default();
     let (owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
     owner.freeze().await.unwrap();
     settle(&[&nodes[0], &nodes[1]]).await;
-    owner.go_away();
+    owner.become_unreachable();
     let left = nodes[0].founding.leave().await.unwrap();
     assert!(!left.owner_told && left.had_signed, "{left:?}");
-    let untold = nodes[0].condition("farewell-untold").expect("it says what may come of it");
-    assert!(untold.message.contains("takes no part"), "{untold:?}");
+    let undelivered_farewells =
+        nodes[0].condition("farewell-untold").expect("it says what may come of it");
+    assert!(undelivered_farewells.message.contains("takes no part"), "{undelivered_farewells:?}");
     nodes[0].restart();
     assert!(nodes[0].condition("farewell-untold").is_some(), "also after a restart");
     // The other members can be told all the same, by name.
-    assert!(!nodes[0].founding.say_farewells_once().await, "the owner is still away");
+    assert!(!nodes[0].founding.send_farewells_once().await, "the owner is still away");
     let told = nodes[1].condition("member-left").expect("a fellow founder is told");
     assert!(told.message.contains("b left"), "{told:?}");
     let unsigned = nodes[2].founding.leave().await.unwrap();
@@ -208,9 +213,9 @@ async fn founders_of_an_owner_that_is_gone_for_good_leave_on_their_own() {
     is_free(&mut nodes[0]).await;
     is_free(&mut nodes[2]).await;
     // The owner comes back: it is told, once, and its draft is open again without them.
-    owner.come_back();
-    nodes[0].founding.say_farewells_once().await;
-    nodes[2].founding.say_farewells_once().await;
+    owner.become_reachable();
+    nodes[0].founding.send_farewells_once().await;
+    nodes[2].founding.send_farewells_once().await;
     assert!(nodes[0].condition("farewell-untold").is_none());
     let view = owner.founding.federation().unwrap();
     assert!(!view.frozen);
@@ -221,7 +226,8 @@ async fn founders_of_an_owner_that_is_gone_for_good_leave_on_their_own() {
 async fn an_owner_freezes_while_a_founder_leaves() {
     let network = Network::default();
     let (owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
-    // Frozen, and the leaver has not heard of it: the draft is open again, the others come back.
+    // Frozen before the leaving node has learnt of it: the draft is open again, the others come
+    // back.
     owner.freeze().await.unwrap();
     settle(&[&nodes[1]]).await;
     let left = nodes[0].founding.leave().await.unwrap();
@@ -249,7 +255,7 @@ async fn one_that_leaves_in_the_moment_in_which_all_have_signed_is_told_that_it_
     owner.freeze().await.unwrap();
     settle(&[&nodes[0]]).await;
     nodes[1].settle().await;
-    assert!(nodes[0].founding.founded().is_none(), "it has not heard of the last signature");
+    assert!(nodes[0].founding.founded().is_none(), "it has not received the last signature");
     let error = nodes[0].founding.leave().await.unwrap_err();
     assert!(matches!(error, FoundingError::Complete), "{error}");
     assert_eq!(nodes[0].state(), NodeState::Active);
@@ -262,16 +268,17 @@ async fn a_signature_that_is_used_after_its_founder_has_left_names_it_and_opens_
     let (mut owner, mut nodes) = joined(&network, &["b", "c", "d"]).await;
     owner.freeze().await.unwrap();
     settle(&[&nodes[0], &nodes[1]]).await;
-    // b leaves; its owner does not hear of it and completes the manifest with the signature that it has.
-    owner.go_away();
+    // b leaves; its owner does not hear of it and completes the manifest with the signature that it
+    // has.
+    owner.become_unreachable();
     nodes[0].founding.leave().await.unwrap();
     assert_eq!(nodes[0].sealing_keys(), Vec::<String>::new(), "what is sealed to it stays sealed");
-    owner.come_back();
+    owner.become_reachable();
     settle(&[&nodes[1], &nodes[2]]).await;
     let founded = owner.founding.founded().expect("all signatures are there");
     assert_eq!(founded.manifest.members.len(), 4);
     // b takes no part, whatever it is asked; the others are told who it is.
-    assert!(nodes[0].founding.say_farewells_once().await);
+    assert!(nodes[0].founding.send_farewells_once().await);
     assert_eq!(nodes[0].state(), NodeState::Idle);
     owner.restart();
     for node in [&owner, &nodes[1], &nodes[2]] {
@@ -291,9 +298,9 @@ async fn one_that_has_signed_and_left_cannot_be_brought_to_sign_the_same_draft_a
     let open_with_invite = std::fs::read(&file).unwrap();
     owner.freeze().await.unwrap();
     settle(&[&nodes[0]]).await;
-    owner.go_away();
+    owner.become_unreachable();
     nodes[0].founding.leave().await.unwrap();
-    owner.come_back();
+    owner.become_reachable();
     // An owner that goes back to before the freeze, with the same founding id.
     std::fs::write(&file, open_with_invite).unwrap();
     owner.restart();
@@ -307,11 +314,11 @@ async fn words_of_an_attempt_that_was_ended_change_nothing_later() {
     let network = Network::default();
     let (owner, nodes) = joined(&network, &["b", "c", "d"]).await;
     // Left while the owner was away; joined again before the farewell arrived.
-    owner.go_away();
+    owner.become_unreachable();
     nodes[0].founding.leave().await.unwrap();
-    owner.come_back();
+    owner.become_reachable();
     nodes[0].join(&owner.invite().await).await.unwrap();
-    nodes[0].founding.say_farewells_once().await;
+    nodes[0].founding.send_farewells_once().await;
     assert_eq!(owner.members(), ["owner", "b", "c", "d"]);
     all_found(&owner, &[&nodes[0], &nodes[1], &nodes[2]]).await;
 }
@@ -416,7 +423,7 @@ async fn a_federation_without_a_finished_round_can_be_left_and_nothing_of_it_sta
         assert!(!path.exists(), "{}", path.display());
     }
     // The others are told by name.
-    assert!(nodes[0].founding.say_farewells_once().await);
+    assert!(nodes[0].founding.send_farewells_once().await);
     for node in [&owner, &nodes[1]] {
         let told = node.condition("member-left").expect("they are told");
         assert!(told.message.contains("b left"), "{told:?}");

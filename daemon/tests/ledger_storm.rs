@@ -1,4 +1,5 @@
-//! The ledger at the size that federations reach, opened again and again, and killed in the middle of what it does.
+//! The ledger at the size that federations reach, opened again and again, and killed in the middle
+//! of what it does.
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};

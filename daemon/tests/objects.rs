@@ -152,7 +152,8 @@ fn what_was_fetched_of_an_object_goes_when_its_round_is_over_also_after_a_crash(
     drop(partial);
     assert_eq!(partial_files(folder.path()), 0);
 
-    // A crash in round 8, a start in round 9; and what an earlier version left, without a folder for its round.
+    // A crash in round 8, a start in round 9; and what an earlier version left, without a folder
+    // for its round.
     drop(objects.resume(&list).unwrap());
     fs::write(folder.path().join("partial").join(list.object.root.to_string()), b"old").unwrap();
     assert_eq!(partial_files(folder.path()), 2);
@@ -162,7 +163,8 @@ fn what_was_fetched_of_an_object_goes_when_its_round_is_over_also_after_a_crash(
     assert_eq!(partial_files(folder.path()), 0);
 }
 
-/// An adapter is fetched for longer than a round by who is behind, as long as the fetch itself goes on.
+/// An adapter is fetched for longer than a round by who is behind, as long as the fetch itself goes
+/// on.
 #[test]
 fn a_fetch_that_is_taken_up_in_a_later_round_goes_on_where_it_was() {
     let folder = tempfile::tempdir().unwrap();

@@ -1,7 +1,9 @@
-//! The pages: a real server and, where one is installed, a real browser. Names and errors in them are hostile.
+//! The pages: a real server and, where one is installed, a real browser. Names and errors in them
+//! are hostile.
 //!
-//! The browser test needs Debian's `chromium` (or a program named by `FEDSHIELD_BROWSER`); without one it says so and
-//! passes: `cargo test --workspace --test pages -- --nocapture`. `FEDSHIELD_SCREENSHOTS=DIR` keeps pictures of the page.
+//! The browser test needs Debian's `chromium` (or a program named by `FEDSHIELD_BROWSER`); without
+//! one it says so and passes: `cargo test --workspace --test pages -- --nocapture`.
+//! `FEDSHIELD_SCREENSHOTS=DIR` keeps pictures of the page.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -206,7 +208,8 @@ async fn metrics_and_health() {
     assert!(get(serve(idle).await, "/readyz", "localhost").await.starts_with("HTTP/1.1 503"));
 }
 
-/// Names, types and labels that somebody's dashboards and alarms may ask for: none of them goes, none changes its type.
+/// Names, types and labels that somebody's dashboards and alarms may ask for: none of them goes,
+/// none changes its type.
 #[tokio::test]
 async fn the_series_of_the_metrics_page_stay() {
     const SERIES: [(&str, &str, &[&str]); 29] = [
@@ -288,7 +291,8 @@ async fn every_answer_forbids_what_the_dashboard_does_not_need() {
         let body = body.replace("http://www.w3.org/2000/svg", "");
         assert!(!body.contains("http://") && !body.contains("https://"), "{path}");
     }
-    // The ledger is for the control socket only, and a page elsewhere gets nothing by renaming itself.
+    // The ledger is for the control socket only, and a page elsewhere gets nothing by renaming
+    // itself.
     assert!(get(address, "/v1/ledger", "localhost").await.starts_with("HTTP/1.1 404"));
     assert!(get(address, "/v1/status", "evil.example").await.starts_with("HTTP/1.1 421"));
 }

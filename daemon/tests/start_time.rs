@@ -6,16 +6,16 @@ use std::time::{Duration, Instant};
 use fedshield_fixtures::history::{founded, history};
 use fedshield_fixtures::key;
 use fedshield_protocol::ids::{Digest, Round};
-use fedshield_protocol::machine::{Config, Machine};
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::CertifiedRecord;
+use fedshield_protocol::{Machine, MachineConfig};
 use fedshieldd::home::Home;
 use fedshieldd::store::{CheckpointKey, Ledger};
 
 const ADAPTER: ObjectRef = ObjectRef { root: Digest([7; 32]), length: 1000 };
 
 fn machine(members: u16) -> Machine {
-    Machine::new(Config::new(founded(members, 100_000), key(0)).unwrap())
+    Machine::new(MachineConfig::new(founded(members, 100_000), key(0)).unwrap())
 }
 
 fn write(home: &Home, records: &[CertifiedRecord]) {
@@ -23,7 +23,8 @@ fn write(home: &Home, records: &[CertifiedRecord]) {
     records.iter().for_each(|record| ledger.append(record).unwrap());
 }
 
-/// Opens the ledger and gives it to a machine as a start does; how many records were verified before, and how long it took.
+/// Opens the ledger and gives it to a machine as a start does; how many records were verified
+/// before, and how long it took.
 fn start(home: &Home, members: u16, key: &CheckpointKey) -> (u64, Duration) {
     let mut machine = machine(members);
     let began = Instant::now();

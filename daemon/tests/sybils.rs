@@ -1,5 +1,5 @@
-//! Owners that freeze a list with members of their own making: nobody signs what nobody has compared, and whoever compares
-//! finds it.
+//! Owners that freeze a list with members of their own making: nobody signs what nobody has
+//! compared, and whoever compares finds it.
 
 mod founders;
 
@@ -34,14 +34,15 @@ fn found_expecting(nodes: &[&Node]) -> FoundRequest {
 #[tokio::test]
 async fn a_key_of_the_owners_own_under_an_expected_name_and_more_members_than_agreed() {
     let network = Network::default();
-    // `farm` is the owner's own, and so is `court`, of which nobody has heard. The real farm is never let in.
+    // `farm` is a node of the owner, and so is `court`, which nobody knows. The real farm is never
+    // admitted.
     let (owner, nodes) = joined(&network, &["hospital", "farm", "court"]).await;
     owner.founding.found(FoundRequest::default()).await.unwrap();
     poll(&[&nodes[0]]).await;
     assert_eq!(signed(&owner), Vec::<String>::new(), "nobody has compared the list");
     poll(&[&nodes[1], &nodes[2], &nodes[0]]).await;
     assert!(nodes[0].founding.founded().is_none(), "the hospital is alone with the owner");
-    // Its people see every identity, and what to do.
+    // Its operator sees every identity, and what to do.
     let view = nodes[0].founding.federation().unwrap();
     assert_eq!(view.summary.members, ["owner", "hospital", "farm", "court"]);
     assert!(!view.confirmed && view.frozen_at_s.is_some());
@@ -57,7 +58,8 @@ async fn a_key_of_the_owners_own_under_an_expected_name_and_more_members_than_ag
     assert!(told.message.contains("hospital rejected the list"), "{told:?}");
 }
 
-/// Two honest founders, and an owner that shows each of them another list: the second sees what `copy` freezes.
+/// Two honest founders, and an owner that shows each of them another list: the second sees what
+/// `copy` freezes.
 struct TwoLists {
     first: Node,
     copy: fedshieldd::founding::Founding,
@@ -113,8 +115,8 @@ async fn two_founders_are_shown_two_lists() {
 
 #[tokio::test]
 async fn whoever_expects_what_the_owner_shows_it_signs_that_list_and_no_other() {
-    // Both were given different expectations, as if by the owner. Each signs its own list; neither is ever complete,
-    // because each lacks the signature of the other under the same digest.
+    // Both were given different expectations, as if by the owner. Each signs its own list; neither
+    // is ever complete, because each lacks the signature of the other under the same digest.
     let TwoLists { first, copy, nodes, _folder } = two_lists(true).await;
     poll(&[&nodes[0], &nodes[1]]).await;
     assert_eq!(signed(&first), ["b"]);
@@ -123,7 +125,7 @@ async fn whoever_expects_what_the_owner_shows_it_signs_that_list_and_no_other() 
 }
 
 #[tokio::test]
-async fn a_list_that_is_expected_is_confirmed_without_people_and_any_other_is_not() {
+async fn an_expected_list_is_confirmed_automatically_and_any_other_is_not() {
     let network = Network::default();
     let owner = owner(&network).await;
     let [hospital, farm, false_farm] =
@@ -146,7 +148,7 @@ async fn a_list_that_is_expected_is_confirmed_without_people_and_any_other_is_no
     let differs = hospital.condition("list-differs").expect("it is said by name");
     assert!(differs.message.contains("farm has the identity"), "{differs:?}");
     assert!(hospital.condition("list-unconfirmed").is_some());
-    // Thrown out; the real one comes, and nobody has to be asked.
+    // The false one is dropped; the real one joins, and no operator has to be asked.
     owner.founding.drop_member("farm").await.unwrap();
     poll(&[&hospital]).await;
     farm.join_expecting(&owner.invite().await, expect).await.unwrap();
@@ -190,17 +192,17 @@ async fn a_confirmation_is_kept_over_restarts_and_counts_for_one_list_only() {
     poll(&[&nodes[0]]).await;
     let phrase = nodes[0].phrase().unwrap();
     assert_eq!(owner.phrase().as_deref(), Some(phrase.as_str()));
-    // Confirmed while the owner is away: it is on disk, and said when the owner is back.
-    owner.go_away();
+    // Confirmed while the owner is unreachable: it is stored, and sent when the owner is back.
+    owner.become_unreachable();
     let view = nodes[0].confirm(&phrase).await.unwrap();
     assert!(view.confirmed);
     nodes[0].restart();
     assert!(nodes[0].founding.federation().unwrap().confirmed);
-    owner.come_back();
+    owner.become_reachable();
     assert_eq!(signed(&owner), Vec::<String>::new());
     poll(&[&nodes[0]]).await;
     assert_eq!(signed(&owner), ["b"]);
-    // Said twice, it is the same.
+    // Confirming twice changes nothing.
     nodes[0].confirm(&phrase).await.unwrap();
     owner.confirm(&phrase).await.unwrap();
     owner.restart();

@@ -53,10 +53,10 @@ fn offer(model: Digest, fields: TermsFields) -> Result<Offer, PipelineError> {
     Ok(Offer { founding_id: Digest([7; 32]), base_model: model, terms })
 }
 
-/// What the terms are held against before somebody agrees to them.
+/// What the terms are checked against before a node agrees to them.
 fn checked(model: Digest, fields: TermsFields, train: &Path) -> Result<(), PipelineError> {
     let draft = offer(model, fields)?.with(Vec::new());
-    open(train).checker().check(&draft)
+    open(train).checker().check(&draft).map(drop)
 }
 
 type Change = fn(&mut TermsFields);
@@ -65,6 +65,7 @@ type Change = fn(&mut TermsFields);
 fn wrong() -> Vec<(Change, &'static str, &'static str)> {
     vec![
         (|t| t.training.template = "foo".into(), LINES, "training.template"),
+        (|t| t.template_date = Some("2023-02-29".into()), LINES, "template_date"),
         (|t| t.adapter.target_modules = vec!["q_prj".into()], LINES, "q_prj"),
         (|t| t.encryption.preset = "rlwe-sum/b16/n17".into(), LINES, "encryption.preset"),
         (|t| t.training.sequence_length = 2, LINES, "limit of 2 tokens"),
@@ -77,7 +78,7 @@ fn wrong() -> Vec<(Change, &'static str, &'static str)> {
     ]
 }
 
-/// What preparing to train, as a founded federation does, says of the same terms.
+/// The result of preparing to train, as in a founded federation, under the same terms.
 fn prepared(model: Digest, fields: TermsFields, train: &Path) -> Result<(), PipelineError> {
     let manifest = offer(model, fields)?.with(members(4)).complete();
     let valid = ValidManifest::check(manifest).unwrap();
@@ -186,7 +187,7 @@ async fn new_join_and_found_refuse_what_cannot_be_trained_on_and_warn_of_what_ne
     let view = owner.new_federation(NewFederation { terms: bold }).await.unwrap();
     assert!(view.warnings.iter().any(|it| it.contains("--lr) is 100")), "{:?}", view.warnings);
 
-    // A member whose data do not go with the terms is told before it agrees, and cannot agree.
+    // A member whose data do not fit the terms is told before it agrees, and cannot agree.
     let other = tempfile::tempdir().unwrap();
     let chat = data(other.path(), CHAT);
     let request = fedshieldd::control::api::InviteRequest { expires_s: 600 };
@@ -201,7 +202,7 @@ async fn new_join_and_found_refuse_what_cannot_be_trained_on_and_warn_of_what_ne
     assert!(matches!(error, FoundingError::Terms { own: false, .. }), "{error}");
     assert_eq!(error.code(), ErrorCode::DataUnreadable);
     assert_eq!(joiner.view().borrow().state, NodeState::Idle);
-    // Mended, it joins: the data are read anew.
+    // Once fixed, it joins: the data are read again.
     data(other.path(), LINES);
     assert!(joiner.join(ask(true)).await.unwrap().joined);
 

@@ -1,4 +1,5 @@
-//! Weights in a draft: each founder declares its own, all see them, and none counts more than the terms allow.
+//! Weights in a draft: each founder declares its own, all see them, and none counts more than the
+//! terms allow.
 
 mod founders;
 
@@ -39,7 +40,7 @@ async fn declared_weights_are_seen_by_all_and_capped() {
     let error = greedy.join(&owner.invite().await).await.unwrap_err();
     assert!(matches!(&error, FoundingError::Request(it) if it.contains("501")), "{error}");
     assert_eq!(weights(&owner), [300, 20]);
-    // Whoever joins now sees the others' before it accepts.
+    // A node that joins now sees the others' weights before it accepts.
     let last = node(&network, "last", 500);
     let preview = last.preview(&owner.invite().await).await.unwrap();
     assert_eq!(preview.draft.members[1].weight, 20);
@@ -52,7 +53,7 @@ async fn declared_weights_are_seen_by_all_and_capped() {
 }
 
 #[tokio::test]
-async fn where_weights_are_equal_nobody_declares_any() {
+async fn where_weights_are_equal_no_member_declares_one() {
     let network = Network::default();
     let owner = node(&network, "owner", 300);
     owner.founding.new_federation(NewFederation { terms: terms() }).await.unwrap();

@@ -1,4 +1,4 @@
-//! A home without its daemon: what can be read, and what says why it cannot.
+//! A home without its daemon: what can be read, and the errors for what cannot.
 
 use fedshield_protocol::ids::{
     Beacon, Epoch, FederationId, ManifestDigest, RecordDigest, Round, SumDigest,

@@ -29,7 +29,7 @@ pub enum Error {
     Argument {
         /// The argument that is wrong.
         field: &'static str,
-        /// Why.
+        /// What is wrong with it, for the message.
         reason: String,
     },
     /// A set of contributors is smaller than the federation allows: its sum would reveal too much

@@ -22,7 +22,7 @@ use crate::wire::{HEADER_LEN, Kind, Parser, header, push_elements};
 /// # Security
 ///
 /// A secret of dealer and receiver; erased on drop. It MUST be sent only sealed to the receiver
-/// ([`seal_share`](crate::seal_share)), or in clear by its dealer to answer a complaint of that
+/// ([`seal_share`](crate::seal_share)), or in the clear by its dealer to answer a complaint of that
 /// receiver.
 pub struct ShareOpening {
     dealer: ShareIndex,

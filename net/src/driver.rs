@@ -30,7 +30,7 @@ use crate::error::MembersError;
 use crate::event::NetEvent;
 use crate::gossip::topic_of;
 use crate::handle::MemberAddr;
-use crate::inbound_queue::{InboundQueue, Sender};
+use crate::inbound_queue::{InboundQueue, Source};
 use crate::key::peer_id_of;
 use crate::limits::{
     DIRECT_RATE, GOSSIP_RATE, MAX_GOSSIP_BUCKETS, MAX_MEMBERS, MAX_PENDING_EVENTS,
@@ -74,7 +74,7 @@ pub(crate) struct Driver {
     outbound: OutboundQueues<messages::Caller>,
     direct_in_flight: HashMap<OutboundRequestId, messages::DirectInFlight>,
     direct_rate: TokenBuckets<PeerId>,
-    /// By author and forwarder: repeated copies of another member's announcement count against the
+    /// By sender and forwarder: repeated copies of another member's announcement count against the
     /// forwarder.
     gossip_rate: TokenBuckets<(PeerId, PeerId)>,
     joins: joins::Joins,
@@ -105,7 +105,7 @@ impl Driver {
         let shut_down_by = loop {
             // Backpressure: while the daemon does not read its events, the network is not read
             // either.
-            let has_room = self.inbound.reliable() < MAX_PENDING_EVENTS;
+            let accepts_events = self.inbound.reliable() < MAX_PENDING_EVENTS;
             let wake_at = self.next_timer();
             tokio::select! {
                 permit = events.reserve(), if !self.inbound.is_empty() => match permit {
@@ -119,7 +119,7 @@ impl Driver {
                     Some(command) => self.on_command(command),
                     None => break None,
                 },
-                event = self.parts.swarm.select_next_some(), if has_room => {
+                event = self.parts.swarm.select_next_some(), if accepts_events => {
                     self.on_swarm_event(event);
                 }
                 answered = self.joins.next_answer() => self.send_join_answer(answered),
@@ -213,8 +213,8 @@ impl Driver {
 
     /// Queues an event that may be refused, because its sender retransmits; false, and counted as
     /// dropped, if its queue is full.
-    fn offer_event(&mut self, sender: Sender, length: usize, event: NetEvent) -> bool {
-        let taken = self.inbound.offer(sender, length, self.parts.book.count(), event);
+    fn offer_event(&mut self, source: Source, length: usize, event: NetEvent) -> bool {
+        let taken = self.inbound.offer(source, length, self.parts.book.count(), event);
         if !taken {
             self.parts.counters.dropped();
         }

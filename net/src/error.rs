@@ -137,7 +137,7 @@ pub enum JoinError {
         reason: String,
     },
     /// A node with another key answered there.
-    #[error("{address} is answered by another node than the invite names")]
+    #[error("another node than the one that the invite names answers at {address}")]
     WrongPeer {
         /// The address.
         address: Multiaddr,

@@ -14,7 +14,7 @@ pub enum NetEvent {
         /// The member that forwarded it to us.
         from: IdentityKey,
         /// The member whose key signed the envelope. The bytes themselves are not checked.
-        author: IdentityKey,
+        sender: IdentityKey,
         /// At most [`MAX_GOSSIP_BYTES`](crate::limits::MAX_GOSSIP_BYTES).
         bytes: Vec<u8>,
     },
@@ -31,7 +31,7 @@ pub enum NetEvent {
     ObjectFailed {
         /// The object.
         object: ObjectRef,
-        /// Why.
+        /// Why it failed.
         reason: FetchError,
     },
     /// The first connection with a member was established.

@@ -27,16 +27,16 @@ pub(crate) fn topic_of(federation: &FederationId) -> IdentTopic {
     IdentTopic::new(format!("fedshield/1/{federation}"))
 }
 
-/// Message ids cover author, sequence number and content. The sequence number lets an author send
+/// Message ids cover sender, sequence number and content. The sequence number lets a sender send
 /// the same content again: retransmission is how lost messages are repaired, and how a member that
 /// reconnects receives them. The content makes two announcements under one sequence number, an
 /// equivocation, reach all members.
 fn announcement_id(message: &Message) -> MessageId {
-    let author = message.source.map(PeerId::to_bytes).unwrap_or_default();
+    let sender = message.source.map(PeerId::to_bytes).unwrap_or_default();
     let mut digest = blake3::Hasher::new_derive_key("fedshield v1 announcement id");
     digest.update(&message.sequence_number.unwrap_or_default().to_le_bytes());
-    digest.update(&(author.len() as u64).to_le_bytes());
-    digest.update(&author);
+    digest.update(&(sender.len() as u64).to_le_bytes());
+    digest.update(&sender);
     digest.update(&message.data);
     MessageId::new(digest.finalize().as_bytes())
 }

@@ -224,8 +224,8 @@ impl NetHandle {
     }
 
     /// Stops serving an object.
-    pub fn unserve(&self, object: &ObjectRef) {
-        self.bulk.unserve(object);
+    pub fn stop_serving(&self, object: &ObjectRef) {
+        self.bulk.stop_serving(object);
     }
 
     /// Sends a request over the join protocol, for which neither side needs to be a member: dials

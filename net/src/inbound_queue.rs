@@ -2,7 +2,7 @@
 //! that a peer that floods delays only its own messages. Pure.
 //!
 //! A queue belongs to the member over whose connection a message came, and is divided by the
-//! message's author: what an honest member forwards for one that floods does not delay its own.
+//! message's sender: what an honest member forwards for one that floods does not delay its own.
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -10,24 +10,24 @@ use libp2p::PeerId;
 
 use crate::event::NetEvent;
 use crate::limits::{
-    MAX_INBOX_BYTES, MAX_INBOX_EVENTS_PER_AUTHOR, MAX_INBOX_EVENTS_PER_PEER,
+    MAX_INBOX_BYTES, MAX_INBOX_EVENTS_PER_PEER, MAX_INBOX_EVENTS_PER_SENDER,
     MIN_INBOX_BYTES_PER_PEER,
 };
 
 /// Whose message an event is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) enum Sender {
-    /// A member: `forwarder` sent it over its connection, `author` signed it.
-    Member { forwarder: PeerId, author: PeerId },
+pub(crate) enum Source {
+    /// A member: `forwarder` sent it over its connection, `sender` signed it.
+    Member { forwarder: PeerId, sender: PeerId },
     /// Any node that is not a member; all of them share one queue.
     NonMember,
 }
 
-impl Sender {
-    /// The keys of its queue (the forwarder) and of the part of that queue (the author).
+impl Source {
+    /// The keys of its queue (the forwarder) and of the part of that queue (the sender).
     const fn keys(self) -> (Option<PeerId>, Option<PeerId>) {
         match self {
-            Self::Member { forwarder, author } => (Some(forwarder), Some(author)),
+            Self::Member { forwarder, sender } => (Some(forwarder), Some(sender)),
             Self::NonMember => (None, None),
         }
     }
@@ -45,7 +45,7 @@ pub(crate) struct InboundQueue {
 
 #[derive(Debug, Default)]
 struct PeerQueue {
-    by_author: BTreeMap<Option<PeerId>, VecDeque<(usize, NetEvent)>>,
+    by_sender: BTreeMap<Option<PeerId>, VecDeque<(usize, NetEvent)>>,
     last: Option<Option<PeerId>>,
     count: usize,
     bytes: usize,
@@ -70,16 +70,16 @@ impl InboundQueue {
     /// queued [`MAX_INBOX_BYTES`] divided by the number of `members`, or by 16 if they are fewer.
     pub(crate) fn offer(
         &mut self,
-        sender: Sender,
+        source: Source,
         length: usize,
         members: usize,
         event: NetEvent,
     ) -> bool {
-        let (peer, author) = sender.keys();
+        let (peer, sender) = source.keys();
         let max_bytes = (MAX_INBOX_BYTES / members.max(16)).max(MIN_INBOX_BYTES_PER_PEER);
         if let Some(queue) = self.by_peer.get(&peer) {
-            let of_author = queue.by_author.get(&author).map_or(0, VecDeque::len);
-            if of_author >= MAX_INBOX_EVENTS_PER_AUTHOR
+            let of_sender = queue.by_sender.get(&sender).map_or(0, VecDeque::len);
+            if of_sender >= MAX_INBOX_EVENTS_PER_SENDER
                 || queue.count >= MAX_INBOX_EVENTS_PER_PEER
                 || queue.bytes + length > max_bytes
             {
@@ -87,7 +87,7 @@ impl InboundQueue {
             }
         }
         let queue = self.by_peer.entry(peer).or_default();
-        queue.by_author.entry(author).or_default().push_back((length, event));
+        queue.by_sender.entry(sender).or_default().push_back((length, event));
         queue.count += 1;
         queue.bytes += length;
         true
@@ -111,12 +111,12 @@ impl InboundQueue {
 
 impl PeerQueue {
     fn next(&mut self) -> Option<NetEvent> {
-        let author = after(&self.by_author, self.last.as_ref())?;
-        self.last = Some(author);
-        let queue = self.by_author.get_mut(&author)?;
+        let sender = after(&self.by_sender, self.last.as_ref())?;
+        self.last = Some(sender);
+        let queue = self.by_sender.get_mut(&sender)?;
         let (length, event) = queue.pop_front()?;
         if queue.is_empty() {
-            self.by_author.remove(&author);
+            self.by_sender.remove(&sender);
         }
         self.count -= 1;
         self.bytes -= length;
@@ -152,8 +152,8 @@ mod tests {
         (PeerId::random(), PeerId::random())
     }
 
-    fn of(forwarder: PeerId, author: PeerId) -> Sender {
-        Sender::Member { forwarder, author }
+    fn of(forwarder: PeerId, sender: PeerId) -> Source {
+        Source::Member { forwarder, sender }
     }
 
     #[test]
@@ -161,7 +161,7 @@ mod tests {
         let (mut queue, (flooder, honest)) = (InboundQueue::default(), peers());
         let taken =
             (0..100_000).filter(|_| queue.offer(of(flooder, flooder), 10, 4, event(1))).count();
-        assert_eq!(taken, MAX_INBOX_EVENTS_PER_AUTHOR);
+        assert_eq!(taken, MAX_INBOX_EVENTS_PER_SENDER);
         for _ in 0..10 {
             assert!(queue.offer(of(honest, honest), 10, 4, event(2)));
         }
@@ -184,8 +184,8 @@ mod tests {
     fn bytes_are_bounded_and_reliable_events_come_first() {
         let (mut queue, (flooder, honest)) = (InboundQueue::default(), peers());
         let mut bytes = 0;
-        for author in std::iter::repeat_with(PeerId::random).take(64) {
-            while queue.offer(of(flooder, author), 16 << 10, 4, event(1)) {
+        for sender in std::iter::repeat_with(PeerId::random).take(64) {
+            while queue.offer(of(flooder, sender), 16 << 10, 4, event(1)) {
                 bytes += 16 << 10;
             }
         }

@@ -31,9 +31,9 @@ pub const MAX_JOIN_REPLY_BYTES: usize = 1 << 20;
 /// How long the id of an announcement is kept, so that it is not forwarded twice. Longer than it is
 /// advertised by IHAVE (3 s), or it would circulate for ever.
 pub const GOSSIP_DUPLICATE_CACHE: Duration = Duration::from_secs(10);
-/// Announcements of one author.
+/// Announcements of one sender.
 pub const GOSSIP_RATE: Rate = Rate { burst: 400, per_second: 40 };
-/// Token buckets for pairs of an author and a forwarder of its announcements.
+/// Token buckets for pairs of a sender and a forwarder of its announcements.
 pub const MAX_GOSSIP_BUCKETS: usize = MAX_MEMBERS * MAX_MEMBERS;
 /// Direct messages from one member.
 pub const DIRECT_RATE: Rate = Rate { burst: 400, per_second: 40 };
@@ -260,9 +260,9 @@ pub const COMMAND_QUEUE: usize = 256;
 pub const EVENT_QUEUE: usize = 64;
 /// Queued events that must not be lost; at this number the swarm is no longer polled.
 pub const MAX_PENDING_EVENTS: usize = 512;
-/// Queued messages from one peer by one author.
-pub const MAX_INBOX_EVENTS_PER_AUTHOR: usize = 256;
-/// Queued messages from one peer, of all authors.
+/// Queued messages from one peer by one sender.
+pub const MAX_INBOX_EVENTS_PER_SENDER: usize = 256;
+/// Queued messages from one peer, of all senders.
 pub const MAX_INBOX_EVENTS_PER_PEER: usize = 4096;
 /// Bytes of all queued messages, divided evenly by the number of members, or by 16 if they are
 /// fewer.

@@ -40,13 +40,14 @@ struct L0 {
     /// Members: one number, or a range `4..10` (both included) through which the seeds rotate.
     #[arg(long, default_value = "4..10", value_parser = parse_members)]
     members: (u16, u16),
-    /// Records that every honest member must have in the end.
+    /// Records that every honest member must have at the end.
     #[arg(long, default_value_t = 3)]
     rounds: u64,
-    /// Nothing goes wrong.
+    /// No faults are injected.
     #[arg(long)]
     fault_free: bool,
-    /// Members crash all the time for so many virtual seconds, and lose disks and ledgers; nothing else goes wrong.
+    /// For this many virtual seconds members keep crashing and losing disks and ledgers; no other
+    /// faults are injected.
     #[arg(long, value_name = "SECONDS", conflicts_with = "fault_free")]
     crash_storm: Option<u64>,
     /// Prints JSON.
@@ -138,7 +139,7 @@ fn run_all(arguments: &L0) -> Total {
     total.into_inner().unwrap_or_else(PoisonError::into_inner)
 }
 
-#[allow(clippy::print_stdout, reason = "this is what the command is for")]
+#[allow(clippy::print_stdout, reason = "printing the result is the command's purpose")]
 fn l0(arguments: &L0) -> ExitCode {
     let started = Instant::now();
     let total = run_all(arguments);

@@ -1,5 +1,5 @@
-//! Contributors that share bad shares and answer nobody, contributors that are only unreachable, and members that complain
-//! without cause.
+//! Contributors that deal invalid shares and answer no complaint, contributors that are only
+//! unreachable, and members that complain without cause.
 
 use fedshield_netsim::l0::{Cut, Fault, Federation, Options, Outcome, Plan, run_seed};
 use fedshield_protocol::ids::MemberIndex;
@@ -12,15 +12,16 @@ fn run(members: u16, plan: Plan) -> Outcome {
     run_seed(&Federation::new(members), 5, &options).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// It gives f honest members shares that do not open: with its own answer there is one too few to open the sum. It is not
-/// listed after the first such round, and each time twice as long; the other faulty members may be silent beside it.
+/// The contributor deals invalid shares to f honest members: even with its own answer there is one
+/// too few to open the sum. It is excluded after the first such round, and each time for twice as
+/// long; the other faulty members may be silent as well.
 #[test]
 fn a_dealer_that_answers_nobody_does_not_stop_the_others() {
     for members in [4, 7, 10] {
         for dealer in [0, members / 2, members - 1] {
             for silent in [0, (members - 1) / 3 - 1] {
                 let mut faulty = vec![(MemberIndex(dealer), Fault::BadSharesUnanswered)];
-                // Not those that it deals badly to.
+                // All but those that it deals invalid shares to.
                 let others = (0..silent).map(|i| (dealer + members - 1 - i) % members);
                 faulty.extend(others.map(|other| (MemberIndex(other), Fault::Silent)));
                 let outcome = run(members, Plan { faulty, ..Plan::fault_free(members) });
@@ -34,8 +35,8 @@ fn a_dealer_that_answers_nobody_does_not_stop_the_others() {
     }
 }
 
-/// Members that complain about every share that they get, f of them: nobody is left out for it, and the checker of shown
-/// shares (`l0/checkers/shown.rs`) counts what honest dealers show.
+/// f members complain about every share that they get: no contributor is excluded for it, and the
+/// checker of openings (`l0/checkers/openings.rs`) counts the shares that honest dealers open.
 #[test]
 fn complaints_of_f_byzantine_members_exclude_nobody() {
     for members in [4, 7, 10] {
@@ -49,8 +50,8 @@ fn complaints_of_f_byzantine_members_exclude_nobody() {
     }
 }
 
-/// An honest dealer and one or two members cannot hear each other for a while, during which it deals to them. Those that hear
-/// both hand complaints and sealed shares on; nobody leaves anybody out.
+/// An honest dealer is partitioned from one or two members while it deals to them. Members that
+/// reach both forward complaints and sealed shares; no contributor is left out.
 #[test]
 fn an_honest_dealer_that_is_cut_off_is_listed() {
     for cut in 1..N {

@@ -25,20 +25,21 @@ fn quiet_rounds_are_all_opened() {
     }
 }
 
-/// As many as may lie spoil every sum that they are in. Nobody can be named for it, so no round is applied; but no rule leaves
-/// anybody out, and all report which rounds failed and who contributed to all of them.
+/// As many members as may be faulty make every sum that they are in fail. Nobody can be named for
+/// it, so no round is applied; no rule excludes anyone, and all report which rounds failed and who
+/// contributed to all of them.
 #[test]
 fn members_that_make_every_sum_fail_have_nobody_excluded_and_the_status_names_the_contributors() {
-    for (members, spoilers) in [(4, vec![1]), (7, vec![1, 4]), (10, vec![1, 4, 8])] {
+    for (members, saboteurs) in [(4, vec![1]), (7, vec![1, 4]), (10, vec![1, 4, 8])] {
         let federation = Federation::new(members);
-        let faulty = spoilers.iter().map(|m| (MemberIndex(*m), Fault::UnopenableUpdate)).collect();
+        let faulty = saboteurs.iter().map(|m| (MemberIndex(*m), Fault::UnopenableUpdate)).collect();
         let plan = Plan { faulty, ..Plan::fault_free(members) };
         let options = Options { plan: Some(plan), rounds: 40, ..Options::default() };
         let outcome = run_seed(&federation, 5, &options).unwrap();
         assert_eq!(outcome.rounds, [0, 0, 40, 0], "{members} members");
         let everyone: Vec<MemberIndex> = (0..members).map(MemberIndex).collect();
         assert!(outcome.sets.iter().all(|set| *set == everyone), "{:?}", outcome.sets);
-        assert_eq!(outcome.failed_rounds.len(), usize::from(members) - spoilers.len());
+        assert_eq!(outcome.failed_rounds.len(), usize::from(members) - saboteurs.len());
         for failed in outcome.failed_rounds {
             assert_eq!((failed.voided, failed.rejected, &failed.in_all), (40, 0, &everyone));
             assert!(failed.last.iter().all(|it| it.set == everyone) && failed.last.len() == 16);
@@ -70,9 +71,10 @@ fn the_same_seed_gives_the_same_trace() {
     assert_ne!(run(12).trace, run(13).trace);
 }
 
-/// Each Byzantine member is banned by every honest one, also by those that received nothing of its misbehaviour; nobody else is.
+/// Each Byzantine member is banned by every honest one, also by those that received nothing of its
+/// misbehaviour; nobody else is.
 #[test]
-fn proof_reaches_everybody_and_nobody_is_banned_without() {
+fn evidence_reaches_every_member_and_no_member_is_banned_without() {
     for (members, fault, is_proven) in [
         (4, Fault::WrongPartial, true),
         (7, Fault::WrongPartial, true),
@@ -94,10 +96,10 @@ fn proof_reaches_everybody_and_nobody_is_banned_without() {
     }
 }
 
-/// Disks that are full for a while, for instance. A member that gave up opening or applying a sum would be stuck in that round,
-/// and with it everyone who needs its signature.
+/// Disks that are full for a while, for instance. A member that gave up opening or applying a sum
+/// would be stuck in that round, and with it everyone who needs its signature.
 #[test]
-fn jobs_that_fail_again_and_again_hold_up_nobody_for_good() {
+fn jobs_that_keep_failing_do_not_stop_the_federation() {
     for members in [4, 7] {
         let federation = Federation::new(members);
         for seed in 0..20 {

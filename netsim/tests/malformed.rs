@@ -1,4 +1,5 @@
-//! Updates that are none: bytes that do not parse are refused before anybody counts on them, and their contributor is named.
+//! Malformed updates: bytes that do not parse are refused before any set depends on them, and
+//! their contributor is named.
 
 use fedshield_netsim::l0::{Fault, Federation, Options, Outcome, Plan, run_seed};
 use fedshield_protocol::ids::MemberIndex;
@@ -22,7 +23,8 @@ fn a_malformed_ciphertext_stops_no_round() {
     }
 }
 
-/// As many as may lie; those of them that read and reject good updates leave out nobody.
+/// As many members as may be faulty; those of them in the committee that reject valid updates
+/// exclude nobody.
 #[test]
 fn f_members_that_reject_sound_updates_stop_no_round() {
     for fault in [Fault::MalformedCiphertext, Fault::RejectsAll, Fault::WrongShape] {
@@ -43,12 +45,13 @@ fn byzantine_members_of_both_kinds_together_stop_no_round() {
     assert_eq!((applied + rejected, voided, skipped), (ROUNDS, 0, 0));
 }
 
-/// The committee is 2f + 1: without the contributor and those that are away it has f + 1 left to read and reject it.
+/// The committee is 2f + 1: without the contributor and those that are silent it has f + 1 left to
+/// read and reject it.
 #[test]
-fn with_the_others_that_may_fail_away_a_malformed_ciphertext_stops_no_round() {
-    for (members, contributor, away) in [(7, 1, vec![5]), (10, 3, vec![0, 8])] {
+fn with_the_other_faulty_members_silent_a_malformed_ciphertext_stops_no_round() {
+    for (members, contributor, silent) in [(7, 1, vec![5]), (10, 3, vec![0, 8])] {
         let mut faulty = vec![(contributor, Fault::MalformedCiphertext)];
-        faulty.extend(away.into_iter().map(|member| (member, Fault::Silent)));
+        faulty.extend(silent.into_iter().map(|member| (member, Fault::Silent)));
         let outcome = run(members, &faulty);
         let [applied, rejected, voided, skipped] = outcome.rounds;
         assert_eq!((applied + rejected, voided, skipped), (ROUNDS, 0, 0), "{faulty:?}");

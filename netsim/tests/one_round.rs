@@ -1,4 +1,4 @@
-//! Within one round everything may go wrong that the protocol promises to bear, at each of its moments.
+//! Every fault that the protocol tolerates, at each point of one round.
 
 use fedshield_netsim::l0::{
     Bug, Failure, Federation, Loss, Milestone, Options, Outcome, Plan, TriggeredCrash, run_seed,
@@ -38,7 +38,7 @@ fn check(federation: &Federation, crashes: Vec<TriggeredCrash>) {
     }
 }
 
-/// All die at once, and one of them loses its disk.
+/// All members crash at once, and one of them loses its disk.
 fn one_disk_lost(
     round: u64,
     milestone: Milestone,
@@ -123,9 +123,9 @@ fn a_record_is_damaged_and_fetched_again() {
     }
 }
 
-/// The scenarios above find what they are for.
+/// The scenarios above reach the states that they are meant for.
 #[test]
-fn without_what_is_kept_rounds_come_to_nothing_or_do_not_end() {
+fn without_persisted_state_rounds_fail_or_do_not_end() {
     let federation = Federation::new(N as u16);
     // Nobody can decrypt its part of a sum without a commitment in it: the round is void.
     let lost = |loser| vec![one_disk_lost(1, Milestone::SetDecided, 0, 4, loser)];
@@ -139,7 +139,7 @@ fn without_what_is_kept_rounds_come_to_nothing_or_do_not_end() {
         let failure = run(&federation, crashes, Some(bug)).err();
         failure.is_some_and(|failure| failure.checker == "liveness")
     };
-    // Two that have applied nothing the second time are missing: one is the loser of its disk.
+    // Two members did not apply the round again: one is the member that lost its disk.
     let killed = |loser| vec![one_disk_lost(0, Milestone::Applied, 0, 1, loser)];
     assert!(EVERYONE.into_iter().any(|loser| fails(Bug::OneAdapter, killed(loser))));
 }

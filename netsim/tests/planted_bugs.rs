@@ -14,7 +14,7 @@ fn find(members: u16, bug: Bug, plan: Option<&Plan>, seeds: u64) -> Option<Failu
     })
 }
 
-/// Two sides that cannot hear each other, and twins that talk to both.
+/// Two partitions, and equivocating members that talk to both.
 fn split_by_twins(members: u16, twins: &[u16], side: &[u16]) -> Plan {
     let mut plan = Plan::fault_free(members);
     plan.faulty = twins.iter().map(|m| (MemberIndex(*m), Fault::Twins)).collect();
@@ -30,7 +30,7 @@ fn a_majority_quorum_forks() {
     let plan = split_by_twins(7, &[0, 1], &[5, 6]);
     let failure = find(7, Bug::MajorityQuorum, Some(&plan), 10).expect("not found");
     assert!(["agreement", "certificate"].contains(&failure.checker), "{failure}");
-    // With the true quorum the same plan does no harm.
+    // With the correct quorum the same plan causes no violation.
     let options = Options { plan: Some(plan), ..Options::default() };
     run_seed(&Federation::new(7), 0, &options).unwrap();
 }
@@ -49,8 +49,8 @@ fn a_low_threshold_opens_too_early() {
 
 #[test]
 fn two_contributors_are_too_few() {
-    // One member is silent, one crashes before it has committed: two are left. Whether those two are of the committee of
-    // the first round depends on who they are.
+    // One member is silent, one crashes before it has committed: two are left. Whether those two
+    // are of the committee of the first round depends on who they are.
     let pairs = (0..4_u16).flat_map(|silent| (0..4).map(move |crashed| (silent, crashed)));
     let failure = pairs
         .filter(|(silent, crashed)| silent != crashed)
@@ -74,8 +74,9 @@ fn a_spent_update_must_not_come_again() {
 
 #[test]
 fn validity_by_holding_stalls() {
-    // Only the committee holds ciphertexts, and with the bug only it votes for a sum. A byzantine member in it shows a quorum to some
-    // and not to others: those lock on a sum that cannot be decided, and the skip that the others want cannot be either.
+    // Only the committee holds ciphertexts, and with the bug only it votes for a sum. A byzantine
+    // member in it shows a quorum to some and not to others: those lock on a sum that cannot be
+    // decided, and the skip that the others want cannot be either.
     let plans = (0..7_u16).map(|byzantine| {
         let mut plan = Plan::fault_free(7);
         plan.faulty = vec![(MemberIndex(byzantine), Fault::Equivocating)];
@@ -86,7 +87,7 @@ fn validity_by_holding_stalls() {
         .find_map(|plan| find(7, Bug::ValidByHolding, Some(&plan), 3))
         .expect("not found");
     assert_eq!(failure.checker, "liveness", "{failure}");
-    // Without the bug the same plans do no harm.
+    // Without the bug the same plans cause no violation.
     for plan in plans {
         let options = Options { plan: Some(plan), ..Options::default() };
         run_seed(&Federation::new(7), 0, &options).unwrap();
@@ -97,6 +98,6 @@ fn validity_by_holding_stalls() {
 fn a_member_that_lost_its_disk_and_does_not_ask_contradicts_itself() {
     let failure = find(4, Bug::TrustsItsDisk, None, 400).expect("not found");
     assert_eq!(failure.checker, "blame", "{failure}");
-    // The same run goes well when it asks.
+    // The same run has no violation when the member asks.
     run_seed(&Federation::new(4), failure.seed, &Options::default()).unwrap();
 }

@@ -1,4 +1,5 @@
-//! Proposers that ask for more sets than there is room for: the sets of the others are added all the same.
+//! Proposers that ask for more sets than are kept: the sets of the others are aggregated all the
+//! same.
 
 use fedshield_netsim::l0::{
     Fault, Federation, Loss, Milestone, Options, Outcome, Plan, TriggeredCrash, run_seed,
@@ -20,7 +21,7 @@ fn run(members: u16, seed: u64, plan: Plan) -> Outcome {
         .unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// They commit to different things towards different members, and that names them.
+/// They send different commitments to different members, which is evidence against them.
 #[test]
 fn members_that_ask_for_many_sets_are_banned() {
     for members in [4, 7] {
@@ -37,8 +38,9 @@ fn members_that_ask_for_many_sets_are_banned() {
     }
 }
 
-/// Among ten, three make more than sixteen sets. Of 360 rounds 31 are skipped: those in which they have the first views, in which
-/// they propose nothing. When a round had room for sixteen sets, whoever asked for them, it was 49.
+/// Among ten, three make more than sixteen sets. Of 360 rounds 31 are skipped: those in which they
+/// have the first views, in which they propose nothing. When a round had room for sixteen sets,
+/// whoever asked for them, it was 49.
 #[test]
 fn members_that_ask_for_many_sets_keep_no_other_set_out() {
     let runs = (0..6).flat_map(|seed| (1..4).map(move |first| (seed, first)));
@@ -49,7 +51,8 @@ fn members_that_ask_for_many_sets_keep_no_other_set_out() {
     assert!(voided == 0 && skipped <= 40, "{sums:?}");
 }
 
-/// The same, and one of them only silent instead; and the same while honest members die where sets are asked for.
+/// The same with one of them silent instead, and while honest members crash when sets are
+/// requested.
 #[test]
 fn nor_do_they_beside_a_silent_member_or_crashes() {
     let mut silent = plan(10, 1);

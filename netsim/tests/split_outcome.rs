@@ -1,4 +1,4 @@
-//! Members that are divided over the opened sum: the sum itself says who is right.
+//! Members that disagree about the opened sum: the key decides which value is valid.
 
 use fedshield_netsim::l0::{Fault, Federation, Options, Outcome, Plan, run_seed};
 use fedshield_protocol::ids::MemberIndex;
@@ -11,7 +11,8 @@ fn run(members: u16, faulty: &[u16], seed: u64) -> Outcome {
     run_seed(&federation, seed, &options).unwrap_or_else(|failure| panic!("{failure}"))
 }
 
-/// A bad share keeps some from answering, another answer keeps them from opening: the others open, and are locked.
+/// An invalid share keeps some members from answering, and a wrong answer keeps them from opening;
+/// the others open the sum and are locked on it.
 #[test]
 fn those_that_open_a_sum_can_show_it_to_those_that_cannot() {
     for members in [4, 5, 7, 10] {

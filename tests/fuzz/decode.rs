@@ -1,4 +1,5 @@
-//! Every program of this workspace: the decoder that has the program's name, on what the fuzzer thinks up.
+//! Every program of this workspace: the decoder that has the program's name, on what the fuzzer
+//! thinks up.
 
 #![no_main]
 

@@ -180,7 +180,8 @@ impl Daemon {
         }
     }
 
-    /// Waits for the process to end by itself; its exit code, or `None` if it still ran at the limit and was killed.
+    /// Waits for the process to end by itself; its exit code, or `None` if it still ran at the
+    /// limit and was killed.
     pub fn wait_within(&mut self, limit: Duration) -> Option<i32> {
         let end = Instant::now() + limit;
         while Instant::now() < end {

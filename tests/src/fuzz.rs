@@ -1,7 +1,8 @@
 //! One function for every decoder of remote or stored bytes. They must return, whatever the input.
 //!
-//! `tests/tests/fuzz_smoke.rs` feeds them random and mutated bytes; `tests/fuzz` runs the same functions under a
-//! coverage-guided fuzzer (it takes the modules below by their paths, to build without what it does not fuzz).
+//! `tests/tests/fuzz_smoke.rs` feeds them random and mutated bytes; `tests/fuzz` runs the same
+//! functions under a coverage-guided fuzzer (it takes the modules below by their paths, to build
+//! without what it does not fuzz).
 
 mod encryption;
 mod member;

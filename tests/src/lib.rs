@@ -1,4 +1,5 @@
-//! Real federations for the end-to-end tests: real homes, real daemon processes, the real command line.
+//! Real federations for the end-to-end tests: real homes, real daemon processes, the real command
+//! line.
 
 mod daemon;
 mod federation;

@@ -32,7 +32,7 @@ pub struct Party {
     pub pipeline: Pipeline,
     /// The objects that it stores, its own and others'.
     pub objects: Arc<Objects>,
-    /// Its sealed secrets.
+    /// Its encrypted secrets.
     pub secrets: Arc<SecretStore>,
     learning: Arc<Learning>,
     folder: PathBuf,
@@ -42,7 +42,7 @@ impl Party {
     /// Its home: everything that it has on disk.
     #[must_use]
     pub fn home(&self) -> &Path {
-        self.folder.parent().expect("the folder of the pipeline lies in the home")
+        self.folder.parent().expect("the folder of the pipeline is in the home")
     }
 
     /// The pipeline of another incarnation, on the same disk.
@@ -101,6 +101,7 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
         model: Work::model(),
         train: vec![domains[usize::from(index) % domains.len()].clone()],
         held_out: Vec::new(),
+        spill: None,
         held_out_fraction: 0.1,
         device: ComputeDevice::Cpu,
         gradient_checkpointing: false,

@@ -5,7 +5,7 @@ use serde_json::Value;
 /// A line of the log about a round.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Step {
-    /// Which round.
+    /// The round that the line is about.
     pub round: u64,
     /// The phase that begins, or `ended` when the round has its record.
     pub word: String,

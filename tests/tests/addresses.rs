@@ -1,4 +1,4 @@
-//! Addresses that are not there yet, and members that have moved.
+//! Listen addresses that do not exist yet, and members that have moved.
 
 use std::net::TcpListener;
 
@@ -84,7 +84,8 @@ fn one_address_is_enough_when_all_have_moved() {
         })
     };
     assert!(eventually(all_connected), "{:?}", members(&homes[2]));
-    // The two that were told of the first one know each other by each other's own word, which follows a connection.
+    // The two that were told of the first one know each other by each other's own word, which
+    // follows a connection.
     let signed_at = |address: &str| {
         let second = &members(&homes[2])[1];
         let new = second.known_addresses.iter().find(|known| known.address == address);

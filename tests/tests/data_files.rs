@@ -1,5 +1,5 @@
-//! Data files that change under a running member: a round keeps what it began with, the next one has what is there then,
-//! and a broken file is named while rounds go on.
+//! Data files that change under a running member: a round keeps what it began with, the next one
+//! has what is there then, and a broken file is named while rounds go on.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -25,7 +25,7 @@ fn condition(status: Option<NodeStatus>) -> Option<(Severity, String)> {
 }
 
 #[test]
-fn a_broken_file_is_named_until_it_is_mended_and_rounds_go_on() {
+fn a_broken_file_is_named_until_it_is_fixed_and_rounds_continue() {
     let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
     let terms = Terms { members: 3, rounds: 1000, ..Terms::default() };
     let folder = tempfile::tempdir().expect("a folder can be made");

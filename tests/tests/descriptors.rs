@@ -1,4 +1,4 @@
-//! A node whose limit of open files is low, and somebody who opens more connections than that and says nothing.
+//! A node with a low limit of open files, and a client that opens more idle connections than that.
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};

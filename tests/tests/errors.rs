@@ -1,4 +1,4 @@
-//! What goes wrong at a user's desk: each gives a clear error and its own exit code.
+//! Common user errors: each gives a clear message and its own exit code.
 
 use std::path::Path;
 use std::time::Duration;
@@ -61,7 +61,8 @@ fn a_base_model_other_than_the_federations() {
     run.fails(ErrorCode::ModelMismatch.exit_code(), &["model"]);
 }
 
-/// The daemon waits for these (`tests/waiting.rs`); `config check` says so, with an exit code for each.
+/// The daemon waits for these (`tests/waiting.rs`); `config check` says so, with an exit code for
+/// each.
 #[test]
 fn model_and_data_that_cannot_be_read() {
     let folder = tempfile::tempdir().expect("a folder can be made");

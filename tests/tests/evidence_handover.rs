@@ -1,8 +1,9 @@
-//! Real daemons hand evidence on. A member equivocates towards one daemon; another one that cannot have seen it, and one that
-//! did not even run, receive the evidence, keep it and give it to people, who verify it with the manifest alone.
+//! Real daemons pass evidence on. A member equivocates towards one daemon; another one that cannot
+//! have seen it, and one that was not running, receive the evidence, store it and export it, and
+//! it verifies with the manifest alone.
 //!
-//! The equivocating member is played by the test: it has the identity of the fourth member, whose daemon is stopped, and
-//! a network that knows the first member only.
+//! The equivocating member is played by the test: it has the identity of the fourth member, whose
+//! daemon is stopped, and a network that knows the first member only.
 
 use std::fs;
 use std::io;
@@ -28,13 +29,13 @@ use tokio::sync::mpsc::Receiver;
 
 /// Sees both statements.
 const WITNESS: usize = 0;
-/// Runs, and is told by the witness.
+/// Runs, and gets the evidence from the witness.
 const TOLD: usize = 1;
-/// Is stopped meanwhile, and is told when it is back.
+/// Is stopped meanwhile, and gets the evidence when it is back.
 const AWAY: usize = 2;
 const FAULTY: usize = 3;
 
-/// A member that says what it likes, to one other member.
+/// A Byzantine member that sends arbitrary messages to one other member.
 struct Puppet {
     identity: Identity,
     net: NetHandle,
@@ -58,7 +59,8 @@ impl AddressStore for NoAddresses {
 impl Puppet {
     /// Takes the place of the daemon of `home` and connects with `to` alone.
     async fn connect(home: &Home, objects: &Path, to: usize) -> Self {
-        let identity = Identity::open(&home.identity(), None).expect("the identity is in clear");
+        let identity =
+            Identity::open(&home.identity(), None).expect("the identity is not encrypted");
         let founded = fs::read(home.manifest()).expect("the manifest is there");
         let founded = SignedManifest::decode(&founded).expect("it decodes");
         let manifest = ValidManifest::founded(founded).expect("it founds a federation");
@@ -82,7 +84,7 @@ impl Puppet {
         puppet
     }
 
-    /// Says `body` to member `to`, under the signature of the faulty member.
+    /// Sends `body` to member `to`, signed by the faulty member.
     async fn say(&self, to: usize, round: Round, body: Body) {
         let scope =
             Scope { federation: self.manifest.federation(), epoch: self.manifest.epoch(), round };
@@ -95,7 +97,8 @@ impl Puppet {
     }
 }
 
-/// Two partial decryptions of one member in the round in which the witness is, until it has evidence.
+/// Two partial decryptions of one member in the round in which the witness is, until it has
+/// evidence.
 async fn equivocate(puppet: &Puppet, witness: &Daemon) {
     for _ in 0..60 {
         let round = witness.control().status().await.ok().and_then(|status| status.machine);
@@ -124,7 +127,7 @@ fn has_evidence(daemon: &Daemon) -> bool {
 }
 
 #[test]
-fn daemons_hand_evidence_on_and_people_verify_it_with_the_manifest_alone() {
+fn daemons_pass_evidence_on_and_it_verifies_with_the_manifest_alone() {
     let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
     let terms = Terms { rounds: 1000, ..Terms::default() };
     let mut federation = Federation::found(&program, &terms);
@@ -151,7 +154,7 @@ fn daemons_hand_evidence_on_and_people_verify_it_with_the_manifest_alone() {
         has_evidence(&daemons[TOLD])
     });
     federation.restart(AWAY);
-    federation.wait_until("one that was away has it", |daemons| has_evidence(&daemons[AWAY]));
+    federation.wait_until("one that was stopped has it", |daemons| has_evidence(&daemons[AWAY]));
 
     for member in [TOLD, AWAY] {
         let told = list(&program, &homes[member]);
@@ -162,7 +165,7 @@ fn daemons_hand_evidence_on_and_people_verify_it_with_the_manifest_alone() {
         assert!(told.bans && told.lifted.is_none(), "{told:?}");
         let kept = fs::metadata(Home::new(&homes[member]).evidence()).expect("the file is there");
         assert!(kept.len() > told.bytes, "the file holds the proof");
-        // On disk: without its daemon the home says the same.
+        // It is on disk: without its daemon the home gives the same answer.
         federation.daemons[member].kill();
         assert_eq!(&list(&program, &homes[member])[0], told);
         federation.restart(member);
@@ -171,7 +174,8 @@ fn daemons_hand_evidence_on_and_people_verify_it_with_the_manifest_alone() {
     goes_on_without_the_faulty_member(&mut federation);
 }
 
-/// Exports the proof from a home that was told of it, and verifies it where there is nothing but the manifest.
+/// Exports the proof from a home that was told of it, and verifies it where there is nothing but
+/// the manifest.
 fn verifies_anywhere(program: &Program, federation: &Federation, from: &Path, seen: &EvidenceView) {
     let folder = federation.folder().join("elsewhere");
     fs::create_dir(&folder).expect("a folder can be made");

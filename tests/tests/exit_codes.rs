@@ -1,4 +1,4 @@
-//! The exit codes are written down in three places for people; they must say what the program does.
+//! The exit codes are documented in three places, which must match the program.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -61,7 +61,7 @@ fn the_unit_names_real_exit_codes() {
         let code: u8 = code.parse().expect("it is a number");
         let name = ALL_CODES.iter().find(|known| known.exit_code() == code);
         let name = name.unwrap_or_else(|| panic!("{code} is no exit code"));
-        // A full disk is mended by making room: then a restart is what is wanted.
+        // A full disk is fixed by freeing space: then a restart is wanted.
         assert_ne!(name.name(), "disk-full");
     }
 }

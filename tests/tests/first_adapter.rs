@@ -1,4 +1,5 @@
-//! A federation that starts from an adapter: named by its digest in the terms, brought by every member.
+//! A federation that starts from an adapter: named by its digest in the terms, brought by every
+//! member.
 
 use std::path::Path;
 
@@ -62,7 +63,8 @@ fn members_join_with_the_same_adapter_only_and_the_rounds_start_from_it() {
     assert!(eventually(|| daemons.iter().all(done)), "the round is done");
     let out = folder.path().join("out");
     program.run(owner, ["adapter", "export", &text(&out)]).ok();
-    // One round of one step moves B by the learning rate at most; A, which was not trained, is the first adapter's.
+    // One round of one step moves B by the learning rate at most; A, which was not trained, is the
+    // first adapter's.
     let config = LoadedModel::open(&Work::model()).expect("the model reads").config;
     let after = PeftAdapter::open(&out).expect("it reads");
     let settings = FederatedSettings {

@@ -1,5 +1,5 @@
-//! What is on the disks of all members after a round opens nothing of it: whoever has recorded all traffic and takes every
-//! home, with its identity, when a round is over.
+//! What is on the disks of all members after a round decrypts nothing of it, even for an attacker
+//! that has recorded all traffic and gets every home with its identity when the round is over.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -16,8 +16,8 @@ use fedshieldd::identity::{Identity, SecretStore};
 const MEMBERS: u16 = 4;
 /// All rounds of the manifest of these tests.
 const ROUNDS: u64 = 4;
-/// Secrets under the store's own key that may stay: what this member has learned and not sent, and the training that it sends
-/// with the next update.
+/// Secrets under the store's own key that may stay: what this member has learned and not sent, and
+/// the training that it sends with the next update.
 const OWN_MEMORY: [&str; 2] = ["local-memory", "trained"];
 
 /// What a network shows of a round: its commitments and sealed shares.
@@ -132,7 +132,7 @@ fn readable(store: &SecretStore) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// How many of the sealed shares that were recorded open with anything that lies in the members' homes.
+/// How many of the recorded sealed shares open with anything in the members' homes.
 fn opened(parties: &[Party], recorded: &[Traffic]) -> usize {
     let mut opened = 0;
     for (receiver, party) in (0..).zip(parties) {
@@ -176,7 +176,8 @@ fn secrets_of(parties: &[Party], round: Round) -> Vec<Vec<u8>> {
     secrets
 }
 
-/// No file of a home holds a secret of the round in clear, and what opens is of later rounds, or the member's own memory.
+/// No file of a home holds a secret of the round in the clear, and what opens is of later rounds,
+/// or the member's own memory.
 fn nothing_is_left(parties: &[Party], round: Round, secrets: &[Vec<u8>]) {
     for party in parties {
         let (_copy, store) = stolen(party);
@@ -227,10 +228,11 @@ fn the_leftovers_of_all_homes_open_no_round_that_is_over() {
     assert_eq!(opened(&parties, &recorded), 0);
 }
 
-/// Two of four have no key when the sealed shares are sealed: one has none yet, the other's is none. They get a sealed share later, to the key
-/// that they name then, and keep it across a restart.
+/// Two of four have no usable key when the shares are sealed: one has none yet, the other's is
+/// invalid. They get a sealed share later, to the key that they announce then, and keep it across
+/// a restart.
 #[test]
-fn who_has_no_sealed_share_gets_one_later() {
+fn a_member_without_a_sealed_share_gets_one_later() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), MEMBERS);
     let start = RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]) };
@@ -263,8 +265,16 @@ fn who_has_no_sealed_share_gets_one_later() {
             let check = Job::CheckResealedShare { round, update: dealt.clone(), sealed };
             assert_eq!(run(party, check), JobOutput::Checked { valid });
         }
-        let restarted =
-            party.restarted().run(&check, &tokio_util::sync::CancellationToken::default());
-        assert_eq!(restarted.expect("it succeeds"), JobOutput::Checked { valid: true });
+        let never = tokio_util::sync::CancellationToken::default();
+        let restarted = party.restarted().run(&check, &never).expect("it succeeds");
+        assert_eq!(restarted, JobOutput::Checked { valid: true });
+
+        // Earlier versions stored it under another name.
+        let (name, earlier) = ("resealed-0", "box-0");
+        let sealed = party.secrets.get_in_round(round, name).expect("readable").expect("stored");
+        party.secrets.put_in_round(round, earlier, &sealed).expect("it can be stored");
+        std::fs::remove_file(party.secrets.file_in_round(round, name)).expect("it is there");
+        let upgraded = party.restarted().run(&check, &never).expect("it succeeds");
+        assert_eq!(upgraded, JobOutput::Checked { valid: true });
     }
 }

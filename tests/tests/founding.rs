@@ -87,7 +87,8 @@ fn a_node_that_has_signed_asks_again_after_a_refusal() {
     making.federation.new_draft(&terms());
     making.federation.join(1);
     making.federation.join(2);
-    // One founder is away when the draft is frozen, so that the other has signed and has to wait.
+    // One founder is unreachable when the draft is frozen, so that the other has signed and has to
+    // wait.
     let away: PathBuf = making.federation.daemons[2].home.clone();
     making.program.run(&away, ["stop"]).ok();
     assert_eq!(making.federation.daemons[2].wait(), Some(0));
@@ -96,7 +97,8 @@ fn a_node_that_has_signed_asks_again_after_a_refusal() {
         let members = daemons[OWNER].status().and_then(|status| status.federation);
         members.is_some_and(|federation| federation.signed.contains(&"m1".to_owned()))
     });
-    // Its signature is out: it must not leave, whatever an owner says that has lost its draft, and asks again.
+    // Its signature has been sent: it must not leave, whatever an owner that has lost its draft
+    // answers, and asks again.
     let kept = making.federation.folder().join("kept");
     making.restart_owner(|home| std::fs::rename(home.draft(), &kept).expect("there is a draft"));
     making.federation.new_draft(&terms());
@@ -116,7 +118,7 @@ fn own_address() -> Option<IpAddr> {
 }
 
 #[test]
-fn an_invite_names_addresses_that_others_reach_or_says_that_it_does_not() {
+fn an_invite_names_addresses_that_others_can_dial_or_warns() {
     let mut making = Making::start(2);
     making.federation.new_draft(&terms());
     let owner = making.federation.daemons[OWNER].home.clone();

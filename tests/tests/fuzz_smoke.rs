@@ -1,4 +1,5 @@
-//! A short run of every decoder on random and mutated bytes. `FEDSHIELD_FUZZ_CASES` makes it longer.
+//! A short run of every decoder on random and mutated bytes. `FEDSHIELD_FUZZ_CASES` makes it
+//! longer.
 
 use fedshield_tests::fuzz::{Target, targets};
 use rand::{Rng, RngExt, SeedableRng};

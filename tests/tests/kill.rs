@@ -1,10 +1,11 @@
-//! One of four daemons is killed with SIGKILL, in each phase and in each role: the round ends without it, and restarted
-//! it catches up and takes part again.
+//! One of four daemons is killed with SIGKILL, in each phase and in each role: the round ends
+//! without it, and restarted it catches up and takes part again.
 //!
-//! Four members are f = 1, a committee of three and a quorum of three. Roles are drawn anew in each round, so the victim
-//! is chosen when the round begins: the last record's beacon says who will add and who will propose. What it really was is
-//! read from the survivors' report of that round, and where it died from the last line of its own log. A kill that came a
-//! moment late counts for the phase in which it fell, and the wanted one is tried again in a later round.
+//! Four members are f = 1, a committee of three and a quorum of three. Roles are drawn anew in each
+//! round, so the victim is chosen when the round begins: the last record's beacon says who will add
+//! and who will propose. What it really was is read from the survivors' report of that round, and
+//! where it died from the last line of its own log. A kill that came a moment late counts for the
+//! phase in which it fell, and the wanted one is tried again in a later round.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -20,7 +21,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 const MEMBERS: usize = 4;
 const COMMITTEE: u16 = 3;
 
-/// What a member is in a round, besides a contributor, which everyone is.
+/// The role of a member in a round, besides that of a contributor, which every member has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Role {
     /// Contributes and nothing else.
@@ -32,7 +33,8 @@ enum Role {
 }
 use Role::{Committee, Contributor, Proposer};
 
-/// Where a member dies and as what. `commit` is the time in which it trains and encrypts.
+/// The phase and the role in which a member is killed. `commit` is the time in which it trains and
+/// encrypts.
 type Case = (&'static str, Role);
 
 /// Every phase, and every role in at least three of them.
@@ -81,7 +83,7 @@ fn kill_in_turn(cases: &[Case]) {
     let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
     let terms = Terms { members: MEMBERS, rounds: 1000, phase_ms: 4000 };
     let mut federation = Federation::found(&program, &terms);
-    // In the second round or later, so that there is an adapter to fall behind of.
+    // In the second round or later, so that there is an adapter to catch up with.
     federation.daemons[0].wait_for_step(|step| step.word == "ended", LIMIT);
     let mut open: BTreeSet<Case> = cases.iter().copied().collect();
     let tries = cases.len() * 6;
@@ -106,8 +108,9 @@ struct Killed {
     phase: String,
 }
 
-/// Kills who will have the role in the round that has just begun, when the phase begins. `None` if that member never
-/// came to this phase by itself, for instance because the others decided without it.
+/// Kills who will have the role in the round that has just begun, when the phase begins. `None` if
+/// that member never came to this phase by itself, for instance because the others decided without
+/// it.
 fn kill_one(federation: &mut Federation, (phase, role): Case) -> Option<Killed> {
     let (round, victim) = draw(federation, role);
     let daemon = &mut federation.daemons[victim];
@@ -125,7 +128,7 @@ fn kill_one(federation: &mut Federation, (phase, role): Case) -> Option<Killed> 
     Some(Killed { victim, round: last.round, phase: last.word })
 }
 
-/// The round that is under way and who has the role in it.
+/// The round in progress, and the member that has the role in it.
 fn draw(federation: &Federation, role: Role) -> (u64, usize) {
     let ledger = federation.daemons.iter().map(|daemon| daemon.ledger()).max_by_key(Vec::len);
     let ledger = ledger.expect("there are daemons");
@@ -144,8 +147,8 @@ fn draw(federation: &Federation, role: Role) -> (u64, usize) {
 }
 
 impl Killed {
-    /// Waits until the round has ended without the victim and the victim takes part again. Gives the phase and the role
-    /// in which it died, by its log and by the survivors' report.
+    /// Waits until the round has ended without the victim and the victim takes part again. Gives
+    /// the phase and the role in which it died, by its log and by the survivors' report.
     fn check(&self, federation: &mut Federation) -> Case {
         let (round, victim) = (self.round, self.victim);
         let name = format!("m{victim}");
@@ -162,7 +165,7 @@ impl Killed {
         let rounds = federation.daemons[witness].rounds();
         let again = rounds.iter().find(|report| takes_part(report, round, &name));
         let again = again.expect("it was there a moment ago").round;
-        // It has what it slept through: its ledger is the others'.
+        // It has the records that it missed: its ledger equals the others'.
         federation.wait_until("the killed member has the record", |daemons| {
             daemons[victim].ledger().len() as u64 > again.0
         });
@@ -188,7 +191,8 @@ impl Killed {
         let phase = phase.unwrap_or("between rounds");
         let contributed = ended.contributors.iter().any(|member| member == name);
         match phase {
-            // Counts only if it died before it had committed to anything, so that the others went on without its update.
+            // Counts only if it died before it had committed to anything, so that the others went
+            // on without its update.
             "commit" if contributed => return ("waiting for commitments", role),
             // Its update had been decided on: it is in the sum although its contributor is gone.
             "decrypt" | "combine" | "apply" | "record" => {

@@ -62,10 +62,11 @@ fn packages() -> BTreeMap<String, BTreeSet<String>> {
         .collect()
 }
 
-/// Features of the encryption that only tests and measurements may have: what malicious contributors do, presets that protect
-/// nothing, and the inside for measurements. A dependency of another kind would bring them into what people run.
+/// Features of the encryption that only tests and measurements may have: what malicious
+/// contributors do, presets that protect nothing, and the inside for measurements. A dependency of
+/// another kind would bring them into what people run.
 #[test]
-fn what_people_run_has_no_features_for_tests() {
+fn what_is_installed_has_no_features_for_tests() {
     let for_tests = ["insecure-presets", "malicious-testing", "benches"];
     for package in list(&metadata(), "packages") {
         let name = &package["name"];
@@ -112,7 +113,8 @@ fn the_arrows_are_those_of_the_picture() {
     assert!(stale.is_empty(), "in the picture of docs/ARCHITECTURE.md only: {stale:?}");
 }
 
-/// The crates that hold the substance know nothing of one another; `net` knows the limits and ids of the protocol.
+/// The crates that hold the substance know nothing of one another; `net` knows the limits and ids
+/// of the protocol.
 #[test]
 fn no_arrow_goes_up() {
     let packages = packages();
@@ -139,8 +141,8 @@ fn pure_crates_stay_pure() {
     }
 }
 
-/// The fixtures are for tests and for the simulator, the tools made what ships: nothing that is installed may depend on
-/// either.
+/// The fixtures are for tests and for the simulator, the tools made what ships: nothing that is
+/// installed may depend on either.
 #[test]
 fn the_product_has_no_fixtures_and_no_tools() {
     let packages = packages();
@@ -152,7 +154,8 @@ fn the_product_has_no_fixtures_and_no_tools() {
     }
 }
 
-/// Programs and examples of all packages are built into the same folders: of two with one name, one is lost.
+/// Programs and examples of all packages are built into the same folders: of two with one name, one
+/// is lost.
 #[test]
 fn no_two_programs_are_built_into_one_file() {
     let mut seen = BTreeMap::new();

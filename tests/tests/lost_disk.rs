@@ -1,8 +1,10 @@
-//! A member that loses its disk, or gets an old one back, in the middle of a round: it finds out from the others, sits the
-//! round out and takes part again. What it said before is never held against it.
+//! A member that loses its disk, or gets an old one back, in the middle of a round: it learns it
+//! from the others, sits the round out and takes part again. What it signed before never accuses
+//! it.
 //!
-//! Four members are f = 1 and a quorum of three. Another member is stopped while the disk is lost, so that the round cannot
-//! end before the victim is back: two still answer it, and two decide nothing.
+//! Four members are f = 1 and a quorum of three. Another member is stopped while the disk is lost,
+//! so that the round cannot end before the victim is back: two still answer it, and two decide
+//! nothing.
 
 use std::fs;
 use std::path::Path;
@@ -16,7 +18,8 @@ const LIMIT: Duration = Duration::from_secs(120);
 const VICTIM: usize = 3;
 const STOPPED: usize = 2;
 
-/// A name, the phase in which it happens, and what it does to the home, of which there is also an older copy of the journal.
+/// A name, the phase in which it happens, and what it does to the home, of which there is also an
+/// older copy of the journal.
 type Loss = (&'static str, &'static str, fn(&Path, &Path));
 
 const LOSSES: &[Loss] = &[
@@ -78,8 +81,8 @@ fn a_lost_disk_costs_its_member_the_round_and_nothing_else() {
     }
 }
 
-/// The victim loses something in the phase of a later round and starts again. Gives the round if it found out in this round;
-/// `None` if the others were faster.
+/// The victim loses something in the phase of a later round and starts again. Gives the round if it
+/// found out in this round; `None` if the others were faster.
 fn lose_in(federation: &mut Federation, phase: &str, lose: impl Fn(&Path)) -> Option<u64> {
     let before = federation.daemons[0].ledger().len() as u64;
     let begins = |step: &Step| step.round > before && step.word == phase;

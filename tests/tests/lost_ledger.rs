@@ -1,5 +1,6 @@
-//! Two of four members lose their ledgers, not their journals, within one long round: they fetch the records from the
-//! others and go on where their journals say that they were. Nobody sits the round out, and the federation goes on.
+//! Two of four members lose their ledgers, not their journals, within one long round: they fetch
+//! the records from the others and continue where their journals left off. Nobody sits the round
+//! out, and the federation continues.
 
 use std::fs;
 use std::time::Duration;

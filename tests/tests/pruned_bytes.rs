@@ -1,5 +1,5 @@
-//! Pruning saves bytes: with the shared mask the ciphertext shrinks with the pruning rate, with the paper's rule it does
-//! not.
+//! Pruning saves bytes: with the shared mask the ciphertext shrinks with the pruning rate, with the
+//! paper's rule it does not.
 
 use std::path::Path;
 
@@ -10,7 +10,8 @@ use fedshield_train::federated::{
 };
 use fedshield_train::model::ModelConfig;
 
-/// The shape of SmolLM2-135M: adapters of some hundred blocks, so that the last one, partly filled, does not count.
+/// The shape of SmolLM2-135M: adapters of some hundred blocks, so that the last one, partly filled,
+/// does not count.
 const SHAPE: &str = r#"{"model_type": "llama", "hidden_size": 576, "intermediate_size": 1536,
     "num_hidden_layers": 30, "num_attention_heads": 9, "num_key_value_heads": 3, "vocab_size": 49152}"#;
 

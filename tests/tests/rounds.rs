@@ -5,8 +5,8 @@ use std::path::Path;
 use fedshield_tests::{Federation, Program, Terms};
 use fedshieldd::control::api::RoundOutcome;
 
-/// Of the rounds a home holds no secret any more, and no sealed share or ciphertext: two adapters, one sum, its key,
-/// four answers at most.
+/// Of the rounds a home holds no secret any more, and no sealed share or ciphertext: two adapters,
+/// one sum, its key, four answers at most.
 fn nothing_is_left(home: &Path) -> bool {
     let names = |folder: &str| -> Vec<String> {
         let entries = std::fs::read_dir(home.join(folder)).expect("the folder is there");

@@ -1,4 +1,5 @@
-//! A home that was copied and runs twice: both copies say so and are not ready, the others name the member.
+//! A home that was copied and runs twice: both copies report it and are not ready; the others name
+//! the member.
 
 use std::path::Path;
 

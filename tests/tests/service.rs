@@ -1,4 +1,5 @@
-//! What systemd sees: readiness, the watchdog's pulse and an orderly stop, on a notification socket.
+//! What systemd sees: readiness, the watchdog's pulse and an orderly stop, on a notification
+//! socket.
 
 use std::cell::RefCell;
 use std::os::unix::net::UnixDatagram;
@@ -50,7 +51,8 @@ fn systemd_is_told() {
     assert_eq!(daemon.wait(), Some(0), "{}", daemon.tail());
 }
 
-/// Whoever read its log is gone, as after a crash of a supervisor: that must not keep the node from stopping.
+/// The reader of its log is gone, as after a crash of a supervisor: that must not keep the node
+/// from stopping.
 #[test]
 fn a_node_without_a_reader_of_its_log_stops() {
     let folder = tempfile::tempdir().expect("a folder can be made");

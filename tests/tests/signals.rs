@@ -39,8 +39,8 @@ fn a_hangup_reads_the_configuration_again() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let home = home(folder.path());
     let config = Home::new(&home).config();
-    // Without the harness's own settings: these would win over the file.
-    // Whatever started the tests may ignore hang-ups, `nohup` for instance; that would be inherited.
+    // Without the harness's own settings: these would win over the file. Whatever started the tests
+    // may ignore hang-ups, `nohup` for instance; that would be inherited.
     let plain = cli().command(&home);
     let mut child = Command::new("env")
         .arg("--default-signal=HUP")
@@ -115,7 +115,8 @@ fn a_hangup_that_was_ignored_when_the_node_started_stays_ignored() {
     assert!(!log.contains("reloaded"), "{log}");
 }
 
-/// Whoever reads its log is stuck, the pipe is full: the node works on, and stops when it is asked.
+/// The reader of its log is stuck and the pipe is full: the node continues, and stops when it is
+/// asked.
 #[test]
 fn a_log_that_nobody_reads_holds_up_nothing() {
     let folder = tempfile::tempdir().expect("a folder can be made");

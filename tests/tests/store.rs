@@ -1,5 +1,6 @@
-//! Damage in what a node keeps of finished rounds: it is named, put aside, and what is missing comes from the others by
-//! itself. And whoever only looks changes nothing. `daemon/src/store/ledger/tests.rs` has many more places.
+//! Damage in the files of finished rounds: it is named and put aside, and missing records come
+//! from the others by themselves. Commands that only read change nothing.
+//! `daemon/src/store/ledger/tests.rs` has many more places.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -91,7 +92,8 @@ fn what_is_damaged_comes_back_from_the_others_and_looking_changes_nothing() {
         stop(&program, &mut federation.daemons[1]);
         damage(&home);
 
-        // With the daemon stopped and the damage in place, everything that only reads leaves the home as it is.
+        // With the daemon stopped and the damage in place, everything that only reads leaves the
+        // home as it is.
         let before = tree(&place);
         let out = federation.folder().join("out").display().to_string();
         for command in [
@@ -104,7 +106,8 @@ fn what_is_damaged_comes_back_from_the_others_and_looking_changes_nothing() {
             &["config", "check"],
             &["status"],
         ] {
-            // Some of them have nothing to show any more, or need the daemon: that is no reason to write.
+            // Some of them have nothing to show any more, or need the daemon: that is no reason to
+            // write.
             let ran = program.run(&place, command);
             assert!(!ran.err.contains("panicked"), "{what}: {command:?}: {}", ran.err);
             assert_eq!(tree(&place), before, "{what}: {command:?} changed the home");

@@ -1,5 +1,5 @@
-//! Kills and starts, over and over: of one member, of all at once, with a disk lost each time. Every record is there after
-//! each, and the history verifies.
+//! Kills and starts, over and over: of one member, of all at once, with a disk lost each time.
+//! Every record is there after each, and the history verifies.
 //!
 //! `cargo test --workspace` runs a few of each; a hundred with
 //! `FEDSHIELD_STORM_KILLS=100 cargo test --workspace --test storm`.
@@ -43,8 +43,9 @@ impl Storm {
         it
     }
 
-    /// Waits until the round that is under way has ended at every member, and compares all histories: the next strike is
-    /// one of another round, so that no more than one disk is lost in each.
+    /// Waits until the round that is under way has ended at every member, and compares all
+    /// histories: the next strike is one of another round, so that no more than one disk is lost in
+    /// each.
     fn round_ends(&mut self) {
         self.federation.wait_until("all daemons answer", |daemons| {
             daemons.iter().all(|daemon| !daemon.ledger().is_empty())

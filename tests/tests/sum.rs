@@ -1,7 +1,8 @@
 //! The opened sum is the plain sum of the quantised updates.
 //!
-//! A test host runs the daemon's pipelines of four members and carries their objects from one to the other. As it holds
-//! all four homes, it can do what no coalition of fewer than the threshold can: open each single update, too.
+//! A test host runs the daemon's pipelines of four members and carries their objects from one to
+//! the other. As it holds all four homes, it can do what no coalition of fewer than the threshold
+//! can: open each single update, too.
 
 use fedshield_he::{
     ContributorSet, SealingKeyPair, ShareCommitment, aggregate, combine, open_share,
@@ -17,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 
 const MEMBERS: u16 = 4;
 
-/// Opens the update of one contributor alone, with all members' sealing keys: the values as they were quantised.
+/// Opens the update of one contributor alone, with all members' sealing keys: the values as they
+/// were quantised.
 fn open_single(parties: &[Party], start: &RoundStart, included: &Included, count: u64) -> Vec<i64> {
     let terms = parties[0].pipeline.terms();
     let context = terms.context(start.round);
@@ -141,7 +143,8 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
         let apply = Job::Apply { start: *start, set: names.clone(), sum: *digest };
         let JobOutput::Applied(applied) = run(party, apply.clone()) else { panic!("not applied") };
         assert!(applied.accepted);
-        // A crash before the record is there: another incarnation does it again, from the adapter before.
+        // A crash before the record is there: another incarnation does it again, from the adapter
+        // before.
         let again = party.restarted();
         let first_time = JobOutput::Applied(applied.clone());
         for (job, output) in

@@ -85,6 +85,7 @@ fn party_on(data: &Path, model: &Path, mode: Option<&str>, timeout: Duration) ->
     let sources = LearningSources {
         model: model.to_owned(),
         train: vec![data.to_owned()],
+        spill: Some(folder.path().to_owned()),
         held_out_fraction: 0.1,
         command,
         ..LearningSources::default()
@@ -119,7 +120,7 @@ fn contribute_to(
 ) -> Result<JobOutput, PipelineError> {
     let start = RoundStart { round, applied: 0, beacon: Beacon([5; 32]) };
     let result = party.pipeline.run(&Job::Contribute { start }, cancel);
-    // However it ended: the examples and the update lay there in clear.
+    // However it ended: the examples and the update were in its folder in plaintext.
     let left = std::fs::read_dir(&party.work).map_or(0, Iterator::count);
     assert_eq!(left, 0, "the program's folder is not erased");
     result
@@ -160,7 +161,7 @@ fn a_bad_result_is_named_and_nothing_is_sent() {
     for (mode, words) in [
         ("nan", vec!["result/adapter_model.safetensors", tensor, "not finite"]),
         ("missing", vec!["result/adapter_model.safetensors", tensor, "missing"]),
-        ("shape", vec!["result/adapter_model.safetensors", tensor, "shape [", "expected ["]),
+        ("shape", vec!["result/adapter_model.safetensors", tensor, "shape [", "gives it rank 2"]),
         ("frozen", vec!["result/adapter_model.safetensors", frozen, "frozen this round"]),
         ("nothing", vec!["result/adapter_config.json"]),
         ("fail", vec!["stand-in-trainer", "exit status: 3", "no GPU left"]),
@@ -309,7 +310,7 @@ fn files_and_folders(folder: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Nobody but the owner can look at anything in a home, whichever library made it.
+/// No file in a home is readable by other users, whichever library made it.
 fn assert_private(home: &Path) {
     let open: Vec<(PathBuf, String)> = files_and_folders(home)
         .into_iter()
@@ -324,7 +325,7 @@ fn assert_private(home: &Path) {
     assert_eq!(open, [], "not private");
 }
 
-/// Nothing that a member trains on lies in its home in clear.
+/// No training data of a member is in its home in plaintext.
 fn assert_free_of_examples(home: &Path) {
     let mut answers = Vec::new();
     for domain in Work::domains() {

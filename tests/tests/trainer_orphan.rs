@@ -1,5 +1,5 @@
-//! A daemon that is killed leaves no program of `trainer = "command"` behind, nor what that has started; what the program
-//! was given lies there in clear until the next start.
+//! A daemon that is killed leaves no program of `trainer = "command"` running, nor that program's
+//! children; the program's input files stay in the home in plaintext until the next start.
 
 use std::path::Path;
 
@@ -36,5 +36,5 @@ fn a_killed_daemon_takes_its_trainer_along() {
     // Also if the next daemon trains by itself.
     federation.daemons[2] = Daemon::start(&program, &home);
     let left = || std::fs::read_dir(&work).map_or(0, Iterator::count);
-    assert!(eventually(|| left() == 0), "training data in clear are still there");
+    assert!(eventually(|| left() == 0), "plaintext training data are still there");
 }

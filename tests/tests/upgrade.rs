@@ -1,5 +1,5 @@
-//! Homes that the version before messages 3 has left go on: one of a finished federation, and the four of a federation that was
-//! killed in the middle of a vote (`daemon/tests/homes`).
+//! Homes of the version before message format 3 continue: one of a finished federation, and the
+//! four of a federation that was killed in the middle of a vote (`daemon/tests/homes`).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -28,7 +28,8 @@ fn unpack(archive: &str, folder: &Path) -> PathBuf {
     folder.join(archive)
 }
 
-/// The configuration of member `index`, which the stored homes do not have because it names places of the machine.
+/// The configuration of member `index`, which the stored homes do not have because it names places
+/// of the machine.
 fn configure(program: &Program, home: &Path, folder: &Path, index: usize) {
     let scratch = folder.join(format!("scratch-{index}"));
     make_home(program, &scratch, &format!("m{index}"), &Work::domains()[index]);
@@ -70,7 +71,8 @@ fn a_home_of_a_finished_federation_is_shown_verified_and_exported() {
     assert_eq!(looks("after"), before);
 }
 
-/// What the journal of a home says of the round in which it was killed: locked in the vote on the outcome, decided it.
+/// What the journal of a home says of the round in which it was killed: locked in the vote on the
+/// outcome, decided it.
 fn vote_in_progress(home: &Path) -> (bool, bool) {
     let (_, replay) = Journal::open(&Home::new(home).journal()).expect("the journal is read");
     let entries =
@@ -116,7 +118,7 @@ fn members_that_were_killed_in_the_middle_of_a_vote_end_their_round_with_the_pre
     for daemon in &daemons {
         let status = daemon.status().expect("it answers");
         assert_eq!(status.misbehaviour, Vec::<String>::new());
-        // What they were locked on is what the round has ended with.
+        // The round has ended with the value that they were locked on.
         let rounds = daemon.rounds();
         let ended = rounds.iter().find(|it| it.round == KILLED_IN).expect("the round has ended");
         assert_eq!(ended.outcome, RoundOutcome::Applied);

@@ -1,4 +1,5 @@
-//! What is not there yet when a node starts is waited for: the node answers, says what it waits for, and goes on by itself.
+//! A node waits for what is missing when it starts: it answers, reports what it waits for, and
+//! continues by itself.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -96,7 +97,8 @@ fn a_node_comes_up_as_its_mounts_and_addresses_do() {
     let arguments: Vec<&str> = settings.iter().flat_map(|it| ["--set", it]).collect();
     let mut daemon = Daemon::start_service(&program, &home, &arguments);
 
-    // No model: it is ready for a service manager all the same, says what it waits for, and beats.
+    // No model: it is ready for a service manager all the same, reports what it waits for, and
+    // feeds the watchdog.
     systemd.wait_for(&["READY=1"]);
     systemd.wait_for(&["STATUS=", "model"]);
     systemd.wait_for(&["WATCHDOG=1"]);
@@ -171,7 +173,8 @@ fn a_node_that_waits_stops_when_it_is_asked() {
     }
 }
 
-/// The home's disk was mounted read-only, for instance after an error: nothing is lost, nothing stays down.
+/// The home's disk was mounted read-only, for instance after an error: nothing is lost, and the
+/// node recovers.
 #[test]
 fn a_home_on_a_disk_that_is_read_only_at_the_start() {
     let Some(mut disk) = SmallDisk::new(8 << 10) else { return };

@@ -59,10 +59,10 @@ fn a_founder_that_never_comes_back_costs_the_others_one_command() {
         let members = daemons[OWNER].status().and_then(|status| status.federation);
         members.is_some_and(|federation| federation.members.len() == 3)
     });
-    // The list is not the expected one now: nobody confirms it unasked.
+    // The list is not the expected one now: no node confirms it without its operator.
     federation.freeze_and_confirm(&[0, 1]);
     says(&mut federation, 2, "list-differs", "m3 is expected and not in the list");
-    says(&mut federation, 2, "list-unconfirmed", "waits for this node's people");
+    says(&mut federation, 2, "list-unconfirmed", "waits for this node's operator");
     let bare = program.run(&homes[2], ["federation", "confirm"]);
     bare.fails(ErrorCode::InvalidRequest.exit_code(), &["nobody is here", "--phrase"]);
     let wrong = program.run(&homes[2], ["federation", "confirm", "--phrase", "abandon"]);

@@ -4,7 +4,7 @@ use clap::{Args, Subcommand};
 use fedshieldd::config::{Config, ConfigError, Loaded, Overrides};
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
-use fedshieldd::node::{Finding, Mended, preflight};
+use fedshieldd::node::{Finding, Impact, preflight};
 
 use super::JsonFlag;
 use crate::failure::Failure;
@@ -13,7 +13,8 @@ use crate::screen::{Colours, Screen};
 /// `config ...`.
 #[derive(Debug, Subcommand)]
 pub enum ConfigCommand {
-    /// Read it, the base model and the data as the daemon would, and say what the daemon would make of them
+    /// Read it, the base model and the data as the daemon would, and say what the daemon would make
+    /// of them
     Check(ConfigArgs),
     /// Print every setting as it takes effect
     Show(ConfigArgs),
@@ -62,7 +63,8 @@ impl ConfigCommand {
 /// Runs `config ...`.
 ///
 /// # Errors
-/// [`ErrorCode::ConfigInvalid`] with key and line, or the code of what the daemon would refuse or wait for.
+/// [`ErrorCode::ConfigInvalid`] with key and line, or the code of what the daemon would refuse or
+/// wait for.
 pub async fn run(command: &ConfigCommand, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(command.json());
     match command {
@@ -105,17 +107,17 @@ fn invalid(error: &ConfigError, home: &Home) -> Failure {
 
 /// Returns the gravest of `findings` as the failure; shows the others as remarks.
 fn judge(mut findings: Vec<Finding>, home: &Home, screen: &Screen) -> Result<(), Failure> {
-    findings.sort_by_key(|finding| match finding.mended {
-        Mended::ByRestart => 0,
-        Mended::WhileItWaits => 1,
-        Mended::Meanwhile => 2,
+    findings.sort_by_key(|finding| match finding.impact {
+        Impact::PreventsStart => 0,
+        Impact::DelaysStart => 1,
+        Impact::DisablesFeature => 2,
     });
     let mut findings = findings.into_iter();
     let Some(first) = findings.next() else { return Ok(()) };
     for other in findings {
-        screen.remark(&format!("also: {} ({})", other.message, consequence(other.mended)));
+        screen.remark(&format!("also: {} ({})", other.message, consequence(other.impact)));
     }
-    let what = format!("{} ({})", first.message, consequence(first.mended));
+    let what = format!("{} ({})", first.message, consequence(first.impact));
     let failure = Failure::new(first.code, what).at(home.config().display());
     let next = match (first.hint, first.code) {
         (Some(hint), _) => hint,
@@ -126,13 +128,13 @@ fn judge(mut findings: Vec<Finding>, home: &Home, screen: &Screen) -> Result<(),
 }
 
 /// What the daemon does about the finding.
-const fn consequence(mended: Mended) -> &'static str {
-    match mended {
-        Mended::ByRestart => "the daemon does not start",
-        Mended::WhileItWaits => {
-            "the daemon starts, waits, and goes on by itself when this is mended"
+const fn consequence(impact: Impact) -> &'static str {
+    match impact {
+        Impact::PreventsStart => "the daemon does not start",
+        Impact::DelaysStart => {
+            "the daemon starts, waits, and continues by itself when this is fixed"
         }
-        Mended::Meanwhile => "the daemon takes part all the same, and tries again by itself",
+        Impact::DisablesFeature => "the daemon takes part all the same, and tries again by itself",
     }
 }
 

@@ -24,7 +24,8 @@ Ctrl-C stops it in an orderly way. As a service, run the `fedshieldd` program in
 pub struct DaemonArgs {
     #[command(flatten)]
     pub(crate) set: SetFlags,
-    /// The file with the identity's passphrase [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a terminal]
+    /// The file with the identity's passphrase [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a
+    /// terminal]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
     /// Stop in an orderly way when standard input ends: for programs that start daemons
@@ -67,7 +68,7 @@ pub fn run(args: &DaemonArgs, home: &Home) -> Result<(), Failure> {
             ErrorCode::StoreCorrupted => {
                 failure.next("run the version of the program that wrote it; see docs/OPERATING.md")
             }
-            ErrorCode::DiskFull => failure.next("make room on that disk and start it again"),
+            ErrorCode::DiskFull => failure.next("free some space on that disk and start it again"),
             _ => failure,
         }
     })
@@ -83,7 +84,7 @@ fn passphrase(args: &DaemonArgs, home: &Home) -> Result<Option<Passphrase>, Fail
     }
     let named = std::env::var_os(PASSPHRASE_FILE_VARIABLE).is_some()
         || std::env::var_os("CREDENTIALS_DIRECTORY").is_some();
-    let encrypted = matches!(Identity::is_sealed_at(&home.identity()), Ok(true));
+    let encrypted = matches!(Identity::is_encrypted_at(&home.identity()), Ok(true));
     if encrypted && !named && !args.stop_with_stdin && passphrase::can_ask() {
         return passphrase::ask_for(home).map(Some);
     }

@@ -10,11 +10,14 @@ use fedshield_protocol::manifest::SignedManifest;
 use fedshieldd::config::Overrides;
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::home::Home;
-use fedshieldd::offline::{DataQuestion, DataReport, Place, Unit, check_data};
+use fedshieldd::offline::{
+    DataQuestion, DataReport, Place, RenderingChoice, TemplateDate, Unit, check_data,
+};
 
 use super::JsonFlag;
 use super::config::load;
 use crate::failure::Failure;
+use crate::interrupt::interrupted;
 use crate::screen::Screen;
 use bar::CheckBar;
 use render::render;
@@ -68,6 +71,9 @@ pub struct CheckArgs {
     /// `model` (the model's own), `alpaca`, `chatml` or `vicuna`
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
+    /// The date that the template writes as the current one [default: that of the terms, else 2024-07-26]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub template_date: Option<TemplateDate>,
     /// Show one example as the model sees it, with its loss mask; without this nothing of the data is repeated
     #[arg(long)]
     pub example: bool,
@@ -93,14 +99,29 @@ impl DataCommand {
 /// Runs `data ...`.
 ///
 /// # Errors
-/// A model or file that cannot be read; lines that cannot be used, after the report.
-pub fn run(command: &DataCommand, home: &Home) -> Result<(), Failure> {
+/// A model or file that cannot be read; lines that cannot be used, after the report; a signal to
+/// stop.
+pub async fn run(command: &DataCommand, home: &Home) -> Result<(), Failure> {
     let DataCommand::Check(args) = command;
     let screen = Screen::new(args.json.json);
     let question = question(args, home, &screen)?;
-    let mut bar = CheckBar::new(&question);
-    let checked = check_data(&question, &mut |progress| bar.show(progress));
+    let bar = CheckBar::new(&question);
+    let mut shown = bar.clone();
+    // Nothing is written by a check, so it may end anywhere: the process does not wait for it.
+    let (done, checked) = tokio::sync::oneshot::channel();
+    std::thread::spawn(move || {
+        let checked = check_data(&question, &mut |progress| shown.show(progress));
+        // Nobody waits for it any more after a signal.
+        drop(done.send(checked));
+    });
+    let checked = tokio::select! {
+        checked = checked => {
+            checked.map_err(|_| (ErrorCode::Internal, "the check ended unexpectedly"))
+        }
+        () = interrupted() => Err((ErrorCode::Interrupted, "interrupted: the check is not complete")),
+    };
     bar.end();
+    let checked = checked.map_err(|(code, what)| Failure::new(code, what))?;
     let report = checked.map_err(|error| {
         Failure::new(error.code(), error.to_string()).next(
             "`fedshield-cli data check --help` shows which files are read and the forms of their examples",
@@ -175,7 +196,11 @@ fn question(args: &CheckArgs, home: &Home, screen: &Screen) -> Result<DataQuesti
         false => args.held_out.clone(),
     };
     let agreed = std::fs::read(home.manifest()).ok().and_then(|b| SignedManifest::decode(&b).ok());
-    let training = agreed.map(|signed| signed.manifest.training).filter(|_| needs_config);
+    let agreed = agreed.map(|signed| signed.manifest).filter(|_| needs_config);
+    let agreed_date = agreed.as_ref().and_then(|terms| terms.template_date.as_deref());
+    let agreed_date = agreed_date.map(str::parse::<TemplateDate>).transpose().map_err(|error| {
+        Failure::new(ErrorCode::InvalidRequest, error.to_string()).at(home.manifest().display())
+    })?;
     Ok(DataQuestion {
         model,
         train,
@@ -184,13 +209,16 @@ fn question(args: &CheckArgs, home: &Home, screen: &Screen) -> Result<DataQuesti
             .held_out_fraction
             .or(config.data.held_out_fraction)
             .unwrap_or(DEFAULT_HELD_OUT),
-        template: args
-            .template
-            .clone()
-            .or(config.data.template)
-            .or_else(|| training.as_ref().map(|training| training.template.clone())),
+        rendering: RenderingChoice {
+            template: args
+                .template
+                .clone()
+                .or(config.data.template)
+                .or_else(|| agreed.as_ref().map(|terms| terms.training.template.clone())),
+            template_date: args.template_date.or(agreed_date),
+        },
         max_length: args.seq.unwrap_or_else(|| {
-            training.map_or(DEFAULT_SEQUENCE, |training| training.sequence_length as usize)
+            agreed.map_or(DEFAULT_SEQUENCE, |terms| terms.training.sequence_length as usize)
         }),
         reading,
         example: args.example,

@@ -30,7 +30,7 @@ pub async fn run(args: &DoctorArgs, home: &Home) -> Result<(), Failure> {
         return Ok(());
     }
     Err(Failure::new(ErrorCode::WrongState, format!("failed checks: {}", failed.join(", ")))
-        .next("mend them as the hints above say, then run `fedshield-cli doctor` again"))
+        .next("follow the hints above, then run `fedshield-cli doctor` again"))
 }
 
 fn render(view: &DoctorView, colours: Colours) -> String {

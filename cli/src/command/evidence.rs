@@ -181,7 +181,7 @@ pub struct Verified {
     pub federation: FederationId,
     /// Whose misbehaviour is proven.
     pub member: String,
-    /// In which round.
+    /// The round of the misbehaviour.
     pub round: Round,
     /// Which rule was broken.
     pub rule: Rule,
@@ -203,7 +203,7 @@ fn verify(args: &VerifyArgs, home: &Home) -> Result<Verified, Failure> {
         )
     };
     let EvidenceFile { federation, evidence } = EvidenceFile::decode(&read(&args.file)?)
-        .map_err(|error| wrong(format!("this is no evidence: {error}")))?;
+        .map_err(|error| wrong(format!("this is not evidence: {error}")))?;
     let beside = args.file.with_file_name("manifest.signed");
     let manifest = match &args.manifest {
         Some(path) => path.clone(),

@@ -12,7 +12,8 @@ use crate::failure::Failure;
 /// `--expect FILE`.
 #[derive(Debug, Clone, Default, Args)]
 pub struct ExpectFlag {
-    /// All members, a line each as `identity` prints it; the list is confirmed without asking if it has exactly these
+    /// All members, a line each as `identity` prints it; the list is confirmed without asking if it
+    /// has exactly these
     #[arg(long, value_name = "FILE")]
     pub expect: Option<PathBuf>,
 }

@@ -11,6 +11,7 @@ use clap::{Args, Subcommand};
 use fedshield_protocol::hidden::{first_hidden, harmless};
 use fedshield_protocol::limits::MIN_MEMBERS;
 use fedshield_protocol::manifest::{Adapter, Terms, TermsFields};
+use fedshieldd::config::Overrides;
 use fedshieldd::control::api::{ErrorCode, FoundRequest, NewFederation};
 use fedshieldd::first_adapter::{FirstAdapter, FirstAdapterError};
 use fedshieldd::home::Home;
@@ -18,6 +19,7 @@ use fedshieldd::jobs::PipelineError;
 use fedshieldd::terms::{Plan, unusual};
 
 use super::JsonFlag;
+use super::config::load;
 use super::expect::ExpectFlag;
 use crate::connection;
 use crate::failure::Failure;
@@ -25,7 +27,7 @@ use crate::screen::Screen;
 use crate::terms::{TermsFlags, TermsPreset, invalid, terms, terms_from_file};
 pub(crate) use confirm::lines as phrase_lines;
 use render::render;
-pub use render::terms_facts;
+pub use render::{data_facts, terms_facts};
 
 /// `federation ...`.
 #[derive(Debug, Subcommand)]
@@ -40,11 +42,11 @@ pub enum FederationCommand {
     Confirm(confirm::ConfirmArgs),
     /// The list of members is wrong: leave the draft, and tell the others why
     Reject(out::OutArgs),
-    /// Be no founder any more; once founded, no member, as long as no round has ended
+    /// Leave the draft; once founded, leave the federation, as long as no round has ended
     Leave(out::OutArgs),
     /// Take a founder off the draft's list (its owner); a frozen draft is open again then, and the others sign anew
     Drop(out::DropArgs),
-    /// Give the draft up (its owner); the founders are told when they ask
+    /// Abandon the draft (its owner); the founders are told when they ask
     Abandon(out::OutArgs),
 }
 
@@ -74,7 +76,7 @@ pub struct NewArgs {
     /// Print the terms as TOML and change nothing
     #[arg(long)]
     pub dry_run: bool,
-    /// What differs from the preset.
+    /// Changes to the preset.
     #[command(flatten)]
     pub flags: TermsFlags,
     #[command(flatten)]
@@ -99,7 +101,7 @@ pub struct ShowArgs {
 confirms at once."
 )]
 pub struct FoundArgs {
-    /// Do not ask, whatever there is to be warned of
+    /// Do not ask, whatever the warnings
     #[arg(long, short)]
     pub yes: bool,
     #[command(flatten)]
@@ -153,7 +155,7 @@ pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure
                     ErrorCode::Refused,
                     "not founded: the draft is still open",
                 )
-                .next("mend what the warnings name, then run the command again"));
+                .next("fix what the warnings name, then run the command again"));
             }
             let view = daemon.found(&request).await?;
             screen.answer(&view, |view, colours| {
@@ -176,7 +178,8 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         None => {
             let name = args.name.as_deref().unwrap_or_default();
             check_name(name)?;
-            terms(name, args.preset, args.members, &args.flags)?
+            let flags = args.flags.clone().for_model(model_of(home, screen).as_deref())?;
+            terms(name, args.preset, args.members, &flags)?
         }
     };
     let first = match &args.adapter {
@@ -184,6 +187,14 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         Some(folder) => {
             let first = FirstAdapter::open(folder).map_err(|error| adapter_failure(&error))?;
             let adapter = adapter_terms(&first)?;
+            if first.filled_up {
+                screen.remark(&format!(
+                    "note: the adapter's ranks, scales or projections differ between layers, or \
+                     its alpha is not whole; the federation's has {} everywhere and computes the \
+                     same",
+                    first.spec
+                ));
+            }
             terms = Terms::new(TermsFields { adapter, ..terms.into_fields() })
                 .map_err(|error| invalid(&error))?;
             Some(first)
@@ -197,7 +208,10 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         return screen.answer(&terms, |terms, _| toml_of(terms));
     }
     if args.terms.is_none() && args.members == 3 {
-        screen.remark("note: three members need every one of them in every round; use four or more in earnest");
+        screen.remark(
+            "note: three members need every one of them in every round; use four or \
+                       more for real use",
+        );
     }
     if let Some(first) = first {
         first.keep(home).map_err(|error| adapter_failure(&error))?;
@@ -210,13 +224,23 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
     })
 }
 
+/// The base model of a home's configuration, if there is one.
+fn model_of(home: &Home, screen: &Screen) -> Option<PathBuf> {
+    let config = home.config().exists().then(|| load(home, &Overrides::default(), screen));
+    config?.ok()?.model.path
+}
+
 /// The adapter's shape for a manifest, with its name.
 fn adapter_terms(first: &FirstAdapter) -> Result<Adapter, Failure> {
     let (rank, alpha) = (first.spec.rank, first.spec.alpha);
-    let whole = alpha.fract() == 0.0 && (1.0..=65_536.0).contains(&alpha);
-    let rank = u32::try_from(rank).ok().filter(|_| whole).ok_or_else(|| {
-        let what = format!("rank {rank} and alpha {alpha}: a federation's are whole numbers");
-        Failure::new(ErrorCode::InvalidRequest, what).at(first.folder.display())
+    let known = (1.0..=65_536.0).contains(&alpha) && (1..=1024).contains(&rank);
+    let rank = u32::try_from(rank).ok().filter(|_| known).ok_or_else(|| {
+        let what = format!(
+            "rank {rank} and alpha {alpha}: a federation's rank is at most 1024, its alpha 65536"
+        );
+        Failure::new(ErrorCode::InvalidRequest, what).at(first.folder.display()).next(
+            "merge it into the base model (`fedshield-cli adapter merge`) and start without it",
+        )
     })?;
     let modules = first.spec.target_modules.iter().map(|module| module.name().to_owned());
     Ok(Adapter {

@@ -31,28 +31,30 @@ pub struct InitArgs {
     /// The name that other members see
     #[arg(long)]
     pub name: String,
-    /// What this organisation's updates count where weights are declared, by custom its number of examples [default: 1]
+    /// What this organisation's updates count where weights are declared, by custom its number of
+    /// examples [default: 1]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1 << 24))]
     pub weight: Option<u32>,
     /// Where to listen, as multiaddresses [default: QUIC and TCP on port 7000]
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub listen: Vec<String>,
-    /// Under which addresses others reach this node, if these differ
+    /// The addresses at which others reach this node, if these differ
     #[arg(long, value_name = "ADDRESS", num_args = 1..)]
     pub external: Vec<String>,
-    /// What it trains, on what.
+    /// What the node trains, and on which data.
     #[command(flatten)]
     pub source: ModelAndData,
-    /// Without --held-out: the share of --data that is kept apart
+    /// Without --held-out: the fraction of --data that is held out
     #[arg(long, value_name = "SHARE", conflicts_with = "held_out")]
     pub held_out_fraction: Option<f64>,
     /// Serve metrics and dashboard here, for instance 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<std::net::SocketAddr>,
-    /// Encrypt the identity with the passphrase in this file [default: $FEDSHIELD_PASSPHRASE_FILE; asked for on a terminal]
+    /// Encrypt the identity with the passphrase in this file [default: $FEDSHIELD_PASSPHRASE_FILE;
+    /// asked for on a terminal]
     #[arg(long, value_name = "FILE")]
     pub passphrase_file: Option<PathBuf>,
-    /// Keep the identity in clear: whoever reads the file is this node
+    /// Store the identity unencrypted: whoever reads the file can act as this node
     #[arg(long, conflicts_with = "passphrase_file")]
     pub no_passphrase: bool,
     #[command(flatten)]
@@ -62,7 +64,8 @@ pub struct InitArgs {
 /// Runs `init`.
 ///
 /// # Errors
-/// If the home has an identity or a configuration already, a file is missing, or a setting is out of range.
+/// If the home has an identity or a configuration already, a file is missing, or a setting is out
+/// of range.
 pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
     home.check_user()?;
     node::refuse_a_second(home)?;
@@ -90,7 +93,7 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
         let protection = if made.encrypted {
             "encrypted with a passphrase"
         } else {
-            "in clear: for trials only"
+            "unencrypted: for trials only"
         };
         let list = [
             ("home", made.home.display().to_string()),
@@ -128,7 +131,7 @@ fn protection(args: &InitArgs) -> Result<Protection, Failure> {
     match found {
         Some(passphrase) => Ok(Protection::Passphrase(passphrase)),
         None if passphrase::can_ask() => passphrase::ask_new().map(Protection::Passphrase),
-        None => Err(Failure::new(ErrorCode::InvalidRequest, "how should the identity be kept?")
+        None => Err(Failure::new(ErrorCode::InvalidRequest, "how should the identity be stored?")
             .next(
                 "encrypt it with `--passphrase-file FILE`, or, for a trial, say `--no-passphrase`",
             )),

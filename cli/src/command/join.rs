@@ -12,7 +12,7 @@ use fedshieldd::home::Home;
 
 use super::JsonFlag;
 use super::expect::ExpectFlag;
-use super::federation::{adapter_failure, terms_facts};
+use super::federation::{adapter_failure, data_facts, terms_facts};
 use crate::connection;
 use crate::failure::Failure;
 use crate::screen::{Colours, Screen};
@@ -133,7 +133,7 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
     // Accepts exactly the terms that were shown: if the owner has changed them since, joining
     // fails.
     let view = daemon.join(&request(true, Some(preview.terms_digest))).await?;
-    screen.answer(&view, |view, _| {
+    screen.answer(&view, |view, colours| {
         let (name, owner) = (harmless_line(&view.draft.offer.terms.name), harmless_line(&view.owner));
         let next = if expect.is_some() {
             "when its owner runs `federation found`, this node confirms the list of members if it is the expected one, \
@@ -142,7 +142,9 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
             "when its owner has run `federation found`, compare the 24 words of the list with the other organisations \
              and `fedshield-cli federation confirm`; `fedshield-cli status` says when"
         };
-        format!("joined the draft of `{name}`, owned by {owner}\nnext: {next}\n")
+        let data = view.data.iter().flat_map(|data| data_facts(data, colours)).collect::<Vec<_>>();
+        let data = facts(colours, &data);
+        format!("joined the draft of `{name}`, owned by {owner}\n{data}next: {next}\n")
     })
 }
 
@@ -163,6 +165,7 @@ fn render(view: &JoinView, colours: Colours) -> String {
         colours.bad(&format!("another one: {}", view.base_model))
     };
     list.push(("model here", model));
+    list.extend(view.data.iter().flat_map(|data| data_facts(data, colours)));
     if let Some(obstacle) = &view.obstacle {
         list.push(("cannot join", colours.bad(&harmless_line(obstacle))));
     }

@@ -57,7 +57,8 @@ fn paused(pause: &Pause) -> String {
     match pause.after_round {
         None => format!("paused since {since}{by}: this node takes part in no round. {stays}"),
         Some(round) => format!(
-            "pauses after round {round}, in which this node is bound by what it has said (asked for at {since}{by}). \
+            "pauses after round {round}, in which this node is bound by what it has signed (asked \
+             for at {since}{by}). \
              {stays}"
         ),
     }

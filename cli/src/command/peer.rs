@@ -14,9 +14,9 @@ use crate::units;
 /// `peer ...`.
 #[derive(Debug, Subcommand)]
 pub enum PeerCommand {
-    /// Look for a member at one more address, from now on
+    /// Dial a member at one more address, from now on
     Add(PeerArgs),
-    /// Take back an address that was added
+    /// Remove an address that was added
     Remove(PeerArgs),
 }
 
@@ -50,7 +50,7 @@ impl PeerCommand {
 /// Runs `peer ...`.
 ///
 /// # Errors
-/// If no daemon answers, no member has this name, or the address is of no use.
+/// If no daemon answers, no member has this name, or the address cannot be used.
 pub async fn run(command: &PeerCommand, home: &Home) -> Result<(), Failure> {
     let daemon = connection::to(home);
     let request =
@@ -66,11 +66,13 @@ fn render(view: &PeerAddresses) -> String {
     let name = harmless_line(&view.name);
     if view.addresses.is_empty() {
         return format!(
-            "{name} is looked for only where it says itself and where the manifest has it\n"
+            "{name} is dialled only at the addresses that it announces and at those in the \
+             manifest\n"
         );
     }
     format!(
-        "{name} is looked for at {} as well\nnext: `fedshield-cli members` shows whether it is connected, and by which address\n",
+        "{name} is dialled at {} as well\nnext: `fedshield-cli members` shows whether it is \
+         connected, and by which address\n",
         units::names(&view.addresses)
     )
 }
@@ -82,14 +84,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_answer_says_where_a_member_is_looked_for() {
+    fn the_answer_says_where_a_member_is_dialled() {
         let view = |addresses: &[&str]| PeerAddresses {
             name: "clinic".into(),
             identity_key: IdentityKey([1; 32]),
             addresses: addresses.iter().map(|a| (*a).to_owned()).collect(),
         };
         let text = render(&view(&["/ip4/192.0.2.7/tcp/7000"]));
-        assert!(text.starts_with("clinic is looked for at /ip4/192.0.2.7/tcp/7000"), "{text}");
-        assert!(render(&view(&[])).contains("only where it says itself"));
+        assert!(text.starts_with("clinic is dialled at /ip4/192.0.2.7/tcp/7000"), "{text}");
+        assert!(render(&view(&[])).contains("only at the addresses that it announces"));
     }
 }

@@ -25,7 +25,8 @@ pub struct Part {
 pub enum Training {
     /// The whole file.
     File(PathBuf),
-    /// Every `of`-th line of the file, from line `index` (from 0) on: several members share one domain.
+    /// Every `of`-th line of the file, from line `index` (from 0) on: several members share one
+    /// domain.
     Share {
         /// The file.
         file: PathBuf,
@@ -99,7 +100,8 @@ fn usage(place: &str, what: &str, next: &str) -> Failure {
     Failure::new(ErrorCode::InvalidRequest, what).at(place).next(next)
 }
 
-/// `members` members on the domains of `folder`, in turn; a domain with several members is dealt out to them.
+/// `members` members on the domains of `folder`, in turn; a domain with several members is dealt
+/// out to them.
 fn shipped(folder: &Path, members: usize) -> Result<Vec<Part>, Failure> {
     let entries = fs::read_dir(folder)
         .map_err(|error| Failure::io("find the shipped data", folder, &error))?;

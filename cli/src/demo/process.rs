@@ -85,7 +85,8 @@ impl Nodes {
             .stdin(Stdio::piped())
             .stdout(file)
             .stderr(errors)
-            // A Ctrl-C in the terminal goes to the demo alone, which stops the daemons in an orderly way.
+            // A Ctrl-C in the terminal goes to the demo alone, which stops the daemons in an
+            // orderly way.
             .process_group(0)
             .kill_on_drop(true)
             .spawn()

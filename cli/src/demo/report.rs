@@ -12,7 +12,8 @@ use crate::failure::Failure;
 /// The whole run.
 #[derive(Debug, Clone, Serialize)]
 pub struct DemoReport {
-    /// Every finished round, the same at all members: bytes of all of them, seconds of the slowest, their mean loss.
+    /// Every finished round, the same at all members: bytes of all of them, seconds of the slowest,
+    /// their mean loss.
     pub rounds: Vec<RoundReport>,
     /// By member, in the order of the command line.
     pub members: Vec<DemoMember>,
@@ -82,7 +83,8 @@ pub struct MemberOutcome {
 /// Merges the members' rounds.
 ///
 /// # Errors
-/// If two members disagree about a round, or one exported another adapter than the last round's: names both.
+/// If two members disagree about a round, or one exported another adapter than the last round's:
+/// names both.
 pub fn agreed_rounds(outcomes: &[MemberOutcome]) -> Result<Vec<RoundReport>, Failure> {
     let Some((first, others)) = outcomes.split_first() else { return Ok(Vec::new()) };
     for other in others {

@@ -77,7 +77,8 @@ fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
     }
 }
 
-/// Everything between the first daemon's start and the finished report. Ends early if a daemon dies.
+/// Everything between the first daemon's start and the finished report. Ends early if a daemon
+/// dies.
 pub(super) async fn federate(
     nodes: &mut Nodes,
     parts: &[Part],

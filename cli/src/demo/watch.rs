@@ -1,4 +1,5 @@
-//! The demo's progress: a bar for the phases of a round and a line for each member; plain lines without a terminal.
+//! The demo's progress: a bar for the phases of a round and a line for each member; plain lines
+//! without a terminal.
 
 use std::io::IsTerminal;
 

@@ -6,6 +6,7 @@ use fedshield_protocol::manifest::{
     Adapter, Deadlines, Encryption, Pruning, ServerOptimizer, Terms, TermsFields, Training, Weights,
 };
 use fedshieldd::control::api::ErrorCode;
+use fedshieldd::offline::TemplateDate;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
@@ -26,6 +27,8 @@ struct TermsFile {
     #[serde(default)]
     weights: Option<Weights>,
     weight_cap: u32,
+    #[serde(default)]
+    template_date: Option<String>,
     adapter: Adapter,
     training: Training,
     pruning: Pruning,
@@ -52,6 +55,9 @@ impl TermsFile {
             committee_size: number(self.committee_size),
             weights: self.weights,
             weight_cap: self.weight_cap,
+            template_date: Some(
+                self.template_date.unwrap_or_else(|| TemplateDate::today().to_string()),
+            ),
             adapter: self.adapter,
             training: self.training,
             pruning: self.pruning,
@@ -62,7 +68,8 @@ impl TermsFile {
     }
 }
 
-/// Reads terms. A founding id, epoch, base model and members in the file are ignored.
+/// Reads terms. A founding id, epoch, base model and members in the file are ignored. Terms without a
+/// date for templates, which earlier versions wrote, get today's.
 ///
 /// # Errors
 /// If the file cannot be read or has other fields: names file and line. If a field is out of range:

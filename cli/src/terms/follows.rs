@@ -27,7 +27,7 @@ pub(super) fn encryption_preset(bits: &str, members: u16) -> Result<String, Fail
 pub(super) fn pruning(rounds: u64, flags: &TermsFlags) -> Result<Pruning, Failure> {
     let last = flags.sparsity.unwrap_or(0.5);
     if !(0.0..=0.95).contains(&last) {
-        return Err(Failure::new(ErrorCode::InvalidRequest, format!("{last} is not a share"))
+        return Err(Failure::new(ErrorCode::InvalidRequest, format!("{last} is out of range"))
             .at("--sparsity")
             .next("give a number from 0 to 0.95"));
     }

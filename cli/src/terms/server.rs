@@ -18,7 +18,8 @@ pub enum OptimizerName {
     Adam,
 }
 
-/// As in the paper that brought Adam to the server (Reddi et al., "Adaptive federated optimization", 2021).
+/// As in the paper that brought Adam to the server (Reddi et al., "Adaptive federated
+/// optimization", 2021).
 const ADAM_BETA2: f64 = 0.99;
 const ADAM_EPSILON: f64 = 1e-3;
 
@@ -53,7 +54,7 @@ pub(super) fn optimizer(flags: &TermsFlags) -> Result<ServerOptimizer, Failure> 
     let momentum = flags.server_momentum.unwrap_or(0.9);
     if !(0.0..1.0).contains(&momentum) {
         return refuse(
-            &format!("{momentum} is no momentum"),
+            &format!("{momentum} is out of range"),
             "--server-momentum",
             "give a number from 0 to below 1",
         );

@@ -71,3 +71,26 @@ fn terms_survive_a_toml_file() {
     let failure = terms_from_file(&path).unwrap_err();
     assert!(failure.place.unwrap().contains("terms.toml:"), "{}", failure.what);
 }
+
+/// The date stands in the terms from the beginning, whoever renders with it later.
+#[test]
+fn the_date_of_templates_is_todays_unless_a_flag_or_a_file_says_otherwise() {
+    let today = TemplateDate::today().to_string();
+    let dated = small(4, &TermsFlags::default());
+    // The day may have changed meanwhile.
+    let all = [Some(today), Some(TemplateDate::today().to_string())];
+    assert!(all.contains(&dated.template_date));
+    let date = "2026-02-28".parse().unwrap();
+    let flags = TermsFlags { template_date: Some(date), ..TermsFlags::default() };
+    let dated = small(4, &flags);
+    assert_eq!(dated.template_date.as_deref(), Some("2026-02-28"));
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("terms.toml");
+    let text = toml::to_string(&dated).unwrap();
+    std::fs::write(&path, &text).unwrap();
+    assert_eq!(terms_from_file(&path).unwrap().template_date, dated.template_date);
+    // A file of an earlier version says nothing.
+    std::fs::write(&path, text.replace("template_date = \"2026-02-28\"\n", "")).unwrap();
+    let read = terms_from_file(&path).unwrap();
+    assert!(read.template_date.as_ref().is_some_and(|date| date.len() == 10));
+}

@@ -89,7 +89,7 @@ impl AntiEntropy<'_> {
         for body in lacking {
             cx.send(to, body);
         }
-        self.hand_on_partials(cx, to, known);
+        self.forward_partials(cx, to, known);
         self.members.bans.accuse_again(cx, to, &known.accused);
         self.answer_vote(cx, to, theirs);
     }
@@ -118,7 +118,7 @@ impl AntiEntropy<'_> {
     /// Late in a round, forwards the partial decryptions of others too: their senders may be gone,
     /// or may have sent them to some members only. Of those that `to` has already, one at a time:
     /// two different ones of one sender are evidence wherever they meet.
-    fn hand_on_partials(self, cx: &mut Cx, to: MemberIndex, known: &Known) {
+    fn forward_partials(self, cx: &mut Cx, to: MemberIndex, known: &Known) {
         if !cx.clock.decrypt_over {
             return;
         }

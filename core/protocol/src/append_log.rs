@@ -1,13 +1,14 @@
-//! The form of the append-only files in which a node keeps what it must not lose: the ledger, its reports, evidence.
+//! The form of the append-only files in which a node keeps what it must not lose: the ledger, its
+//! reports, evidence.
 //!
 //! ```text
 //! file  = magic, 8 bytes | entry*
 //! entry = length of the body, u32 | kind, u32 | check of the head, 4 bytes | check of the body, 16 bytes | body
 //! ```
-//! Integers are little-endian. Both checks cover the offset of the entry in the file, so that an entry which the file
-//! system shows in another place is noticed. They are there against damage, not against people: whoever can write the
-//! file can make new ones. The magic ends in a version digit and a line feed, so that a file which was sent as text is
-//! noticed as well.
+//! Integers are little-endian. Both checks cover the offset of the entry in the file, so that an
+//! entry which the file system shows in another place is noticed. They are there against damage,
+//! not against people: whoever can write the file can make new ones. The magic ends in a version
+//! digit and a line feed, so that a file which was sent as text is noticed as well.
 
 /// Length of the magic in bytes.
 pub const MAGIC_BYTES: usize = 8;
@@ -84,7 +85,8 @@ impl LogFormat {
         }
     }
 
-    /// The entry of `body`, to be written at `offset`. The caller has checked the length of the body.
+    /// The entry of `body`, to be written at `offset`. The caller has checked the length of the
+    /// body.
     #[must_use]
     pub fn encode(&self, offset: u64, kind: u32, body: &[u8]) -> Vec<u8> {
         let mut out = Vec::with_capacity(HEAD_BYTES + body.len());

@@ -20,14 +20,15 @@ pub enum Purpose {
     Partial,
     /// The global adapter, for a member that catches up.
     Adapter,
-    /// Proof of misbehaviour. At most [`MAX_EVIDENCE_BYTES`](crate::limits::MAX_EVIDENCE_BYTES) long.
+    /// Proof of misbehaviour. At most [`MAX_EVIDENCE_BYTES`](crate::limits::MAX_EVIDENCE_BYTES)
+    /// long.
     Evidence,
     /// The summed key that opened the sum.
     Key,
 }
 
-/// One thing to do. The host executes effects in order and does not go on past a [`Effect::Persist`] or
-/// [`Effect::Append`] before it is on disk.
+/// One thing to do. The host executes effects in order and does not go on past a
+/// [`Effect::Persist`] or [`Effect::Append`] before it is on disk.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Effect {
     /// Append to the journal, fsync.
@@ -39,20 +40,21 @@ pub enum Effect {
         /// First round whose entries stay. Each entry names its round, see `journal`.
         before: Round,
     },
-    /// Read certified records from the ledger, for a member that is behind; ends in [`Event::Records`](crate::event::Event::Records).
+    /// Read certified records from the ledger, for a member that is behind; ends in
+    /// [`Event::Records`](crate::event::Event::Records).
     ReadRecords {
         /// Who asked.
         to: MemberIndex,
         /// The first round.
         from: Round,
         /// Most bytes of all records together, each as in the ledger.
-        room_bytes: usize,
+        limit_bytes: usize,
     },
     /// Announce to everyone.
     Gossip(Vec<u8>),
     /// Send to one member.
     Send {
-        /// To whom.
+        /// The receiver.
         to: MemberIndex,
         /// A signed message.
         bytes: Vec<u8>,
@@ -88,8 +90,9 @@ pub enum Effect {
     Start(JobId, Job),
     /// Cancel a job; no answer is expected.
     Cancel(JobId),
-    /// Proof of misbehaviour, which has been checked: keep it, fsync, tell the operator. It is given again to
-    /// [`Machine::recall_evidence`](crate::Machine::recall_evidence) at the next start.
+    /// Proof of misbehaviour, which has been checked: keep it, fsync, tell the operator. It is
+    /// given again to [`Machine::recall_evidence`](crate::Machine::recall_evidence) at the next
+    /// start.
     Ban {
         /// The accused member.
         member: MemberIndex,

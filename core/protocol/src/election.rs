@@ -8,7 +8,8 @@ use chacha20::cipher::{KeyIvInit, StreamCipher};
 use crate::hash::Use;
 use crate::ids::{Beacon, Epoch, MemberIndex, Round, View};
 
-/// The order of one round. The first `committee_size` members are the committee; views rotate through all.
+/// The order of one round. The first `committee_size` members are the committee; views rotate
+/// through all.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Election {
     order: Arc<[MemberIndex]>,
@@ -16,7 +17,8 @@ pub struct Election {
 }
 
 impl Election {
-    /// Draws the order of `member_count` members: Fisher-Yates over ChaCha20(H("committee", beacon, epoch, round)).
+    /// Draws the order of `member_count` members: Fisher-Yates over ChaCha20(H("committee", beacon,
+    /// epoch, round)).
     #[must_use]
     pub fn draw(
         beacon: &Beacon,

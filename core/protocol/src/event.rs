@@ -31,7 +31,8 @@ pub enum Command {
     Resume,
     /// The daemon stops: announce it. Nothing is sent or done afterwards.
     Leave,
-    /// What `member` was proven to have done in rounds up to `through` does not ban it any more. The host has written that down.
+    /// What `member` was proven to have done in rounds up to `through` does not ban it any more.
+    /// The host has written that down.
     Lift {
         /// The banned member.
         member: MemberIndex,
@@ -43,11 +44,13 @@ pub enum Command {
 /// One thing that happened. Everything remote in it is hostile until checked.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Event {
-    /// The host has started and has given all of its ledger to [`Machine::replay`](crate::Machine::replay).
+    /// The host has started and has given all of its ledger to
+    /// [`Machine::replay`](crate::Machine::replay).
     Boot {
         /// Journal entries, as [`crate::effect::Effect::Persist`] gave them.
         journal: Vec<Vec<u8>>,
-        /// Fresh from the system's randomness at every start: answers to what earlier incarnations asked do not count.
+        /// Fresh from the system's randomness at every start: answers to what earlier incarnations
+        /// asked do not count.
         nonce: Nonce,
     },
     /// A timer ran out.
@@ -69,10 +72,10 @@ pub enum Event {
     ObjectFailed(ObjectRef),
     /// A job is done.
     JobDone(JobId, JobOutput),
-    /// A job failed; `reason` is for people.
+    /// A job failed; `reason` is for the operator.
     JobFailed(JobId, String),
-    /// What [`Effect::ReadRecords`](crate::effect::Effect::ReadRecords) asked for: in order, as many as fit, none if there
-    /// are none.
+    /// What [`Effect::ReadRecords`](crate::effect::Effect::ReadRecords) asked for: in order, as
+    /// many as fit, none if there are none.
     Records {
         /// Who asked.
         to: MemberIndex,

@@ -1,7 +1,7 @@
 //! Failed rounds: a set was decided, but its sum was void or rejected. A contributor that makes
 //! every sum with it fail cannot be identified as long as well-formed updates cannot be proven, and
 //! excluding members on suspicion would let anybody compare sums with and without one member. So
-//! the protocol reports failed rounds and leaves the rest to people.
+//! the protocol reports failed rounds and leaves the rest to the operators.
 
 use std::collections::VecDeque;
 

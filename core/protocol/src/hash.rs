@@ -35,8 +35,6 @@ pub enum Use {
     Chunk,
     /// The root over an object's chunks.
     Object,
-    /// The seed of the common random polynomials.
-    CommonReference,
     /// The seed of the shared pruning mask.
     Mask,
     /// The layout of an update's values.
@@ -63,7 +61,6 @@ impl Use {
             Self::Record => "fedshield v1 record",
             Self::Chunk => "fedshield v1 chunk",
             Self::Object => "fedshield v1 object",
-            Self::CommonReference => "fedshield v1 common reference",
             Self::Mask => "fedshield v1 mask",
             Self::Layout => "fedshield v1 update layout",
             Self::Batches => "fedshield v1 batches",
@@ -85,8 +82,8 @@ impl Use {
         }
     }
 
-    /// The digest of `parts`, each preceded by its length in eight little-endian bytes, so that two different lists of
-    /// parts never give the same input.
+    /// The digest of `parts`, each preceded by its length in eight little-endian bytes, so that two
+    /// different lists of parts never give the same input.
     #[must_use]
     pub fn digest(self, parts: &[&[u8]]) -> Digest {
         let mut hasher = self.hasher();

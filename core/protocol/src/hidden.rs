@@ -1,13 +1,15 @@
-//! Characters that nobody sees, but that change what is seen: control characters, which a terminal obeys, and Unicode's
-//! format characters, which turn the direction of text or let two different names look the same.
+//! Characters that nobody sees, but that change what is seen: control characters, which a terminal
+//! obeys, and Unicode's format characters, which turn the direction of text or let two different
+//! names look the same.
 //!
-//! The lists are written out and not asked of the standard library, because members built with different compilers must
-//! find the same manifests valid.
+//! The lists are written out and not asked of the standard library, because members built with
+//! different compilers must find the same manifests valid.
 
 use std::fmt;
 
-/// Unicode's category Cf (17.0), its line and paragraph separators, and the letters that are blank by definition
-/// (`Default_Ignorable_Code_Point`). Control characters (Cc) come from the standard library: that category is closed.
+/// Unicode's category Cf (17.0), its line and paragraph separators, and the letters that are blank
+/// by definition (`Default_Ignorable_Code_Point`). Control characters (Cc) come from the standard
+/// library: that category is closed.
 const HIDDEN: [(u32, u32); 24] = [
     (0x00AD, 0x00AD),
     (0x034F, 0x034F),
@@ -35,11 +37,12 @@ const HIDDEN: [(u32, u32); 24] = [
     (0xE0000, 0xE0FFF),
 ];
 
-/// They choose between forms of the character before them, most often an emoji's colours: harmless on a terminal, but a
-/// second name that looks like the first.
+/// They choose between forms of the character before them, most often an emoji's colours: harmless
+/// on a terminal, but a second name that looks like the first.
 const VARIATION_SELECTORS: std::ops::RangeInclusive<char> = '\u{FE00}'..='\u{FE0F}';
 
-/// Whether nobody sees `character`, or a terminal would obey it. Spaces of all widths are not hidden.
+/// Whether nobody sees `character`, or a terminal would obey it. Spaces of all widths are not
+/// hidden.
 #[must_use]
 pub fn is_hidden(character: char) -> bool {
     let code = u32::from(character);
@@ -74,7 +77,8 @@ pub fn harmless_line(text: &str) -> String {
     text.chars().map(visible).collect()
 }
 
-/// Joiners stay in text: Persian, Indian scripts and many emoji are written with them, and they move nothing.
+/// Joiners stay in text: Persian, Indian scripts and many emoji are written with them, and they
+/// move nothing.
 fn visible(character: char) -> char {
     let joiner = matches!(character, '\u{200c}' | '\u{200d}');
     if is_hidden(character) && !joiner { char::REPLACEMENT_CHARACTER } else { character }

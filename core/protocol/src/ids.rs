@@ -22,7 +22,8 @@ macro_rules! bytes32 {
         #[derive(Clone, Copy, PartialEq, Eq, Hash)]
         pub struct $name(pub [u8; 32]);
 
-        /// The order of the bytes, compared eight at a time: names are looked up in maps all the time.
+        /// The order of the bytes, compared eight at a time: names are looked up in maps all the
+        /// time.
         impl Ord for $name {
             fn cmp(&self, other: &Self) -> Ordering {
                 let (own, others) = (self.0.as_chunks::<8>().0, other.0.as_chunks::<8>().0);
@@ -46,7 +47,7 @@ macro_rules! bytes32 {
                 &self.0
             }
 
-            /// The first eight hexadecimal characters, for people.
+            /// The first eight hexadecimal characters, for display.
             #[must_use]
             pub fn short(&self) -> String {
                 self.to_string().chars().take(8).collect()

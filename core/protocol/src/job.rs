@@ -1,4 +1,5 @@
-//! Work that the machine asks its host for. The protocol sees digests and sizes, never a tensor or a ciphertext.
+//! Work that the machine asks its host for. The protocol sees digests and sizes, never a tensor or
+//! a ciphertext.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +10,8 @@ use crate::object::ObjectRef;
 use crate::sign::Signature;
 use crate::wire::{CommitmentBody, Decided, UpdateSet};
 
-/// Identifies a started job until it is done, failed or cancelled; unique within one run of the host.
+/// Identifies a started job until it is done, failed or cancelled; unique within one run of the
+/// host.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct JobId(pub u64);
@@ -48,22 +50,25 @@ pub enum Fate {
 /// Work for the host.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Job {
-    /// Make the sealing key for `round` and keep its secret sealed on disk; gives [`JobOutput::SealingKey`].
+    /// Make the sealing key for `round` and keep its secret sealed on disk; gives
+    /// [`JobOutput::SealingKey`].
     MakeSealingKey {
         /// The only round in which it is used.
         round: Round,
     },
-    /// train, prune, encrypt, share; gives [`JobOutput::Encrypted`]. Shares and ciphertext are on disk first.
+    /// train, prune, encrypt, share; gives [`JobOutput::Encrypted`]. Shares and ciphertext are on
+    /// disk first.
     Contribute {
         /// The round and what it starts from.
         start: RoundStart,
     },
-    /// Seal the shares that the last [`Job::Contribute`] of this round dealt; gives [`JobOutput::Contribution`].
+    /// Seal the shares that the last [`Job::Contribute`] of this round dealt; gives
+    /// [`JobOutput::Contribution`].
     SealShares {
         /// The round.
         round: Round,
-        /// The sealing key of each member for exactly this round, in manifest order; `None` where none has come. One that
-        /// cannot be used counts as none.
+        /// The sealing key of each member for exactly this round, in manifest order; `None` where
+        /// none has come. One that cannot be used counts as none.
         sealing_keys: Vec<Option<Vec<u8>>>,
     },
     /// Open the share that was sealed to this member and test it, unless it is here already; gives
@@ -83,8 +88,8 @@ pub enum Job {
         /// Its sealing key, which it has signed for this round.
         sealing_key: Vec<u8>,
     },
-    /// Open a share that its contributor has sealed again for this member, test it and keep it; gives
-    /// [`JobOutput::Checked`].
+    /// Open a share that its contributor has sealed again for this member, test it and keep it;
+    /// gives [`JobOutput::Checked`].
     CheckResealedShare {
         /// The round.
         round: Round,
@@ -146,7 +151,8 @@ pub enum Job {
         /// Digest of the opened sum that was decided.
         sum: SumDigest,
     },
-    /// Take over a fetched global adapter that a certified record names; gives [`JobOutput::Adopted`].
+    /// Take over a fetched global adapter that a certified record names; gives
+    /// [`JobOutput::Adopted`].
     Adopt {
         /// The adapter's canonical bytes.
         adapter: ObjectRef,
@@ -176,33 +182,36 @@ pub enum Job {
         /// Whose answers were found to be wrong.
         culprits: Vec<MemberIndex>,
     },
-    /// Erase the sealing keys, shares and everything else that is secret of all rounds; gives [`JobOutput::Erased`]. The
-    /// federation is done, or this member is paused for long. What it has learned and not sent stays.
+    /// Erase the sealing keys, shares and everything else that is secret of all rounds; gives
+    /// [`JobOutput::Erased`]. The federation is done, or this member is paused for long. What it
+    /// has learned and not sent stays.
     EraseSecrets,
-    /// Settle the own update of `round`, erase the secrets of that round and of all before it, sealing keys included; gives
+    /// Settle this member's own update of `round`, erase the secrets of that round and of all
+    /// before it, sealing keys included; gives
     /// [`JobOutput::Settled`]. The key of the next round is there already.
     Settle {
         /// The round that ended.
         round: Round,
-        /// What became of the own update; `None` if there was none.
+        /// What became of this member's own update; `None` if there was none.
         fate: Option<Fate>,
     },
-    /// Read the fetched ciphertext of `update` as an addition would, and the published part of its sharing; gives
-    /// [`JobOutput::Checked`]. Fails where the bytes on the disk are not those of the commitment: this says nothing of it.
+    /// Read the fetched ciphertext of `update` as an addition would, and the published part of its
+    /// sharing; gives [`JobOutput::Checked`]. Fails where the bytes on the disk are not those of
+    /// the commitment: this says nothing of it.
     CheckCiphertext {
         /// The round and what it starts from.
         start: RoundStart,
         /// The update.
         update: Box<Included>,
     },
-    /// Give layout and lengths of every update of the round: mask, preset, manifest and the adapter of `start` decide it; gives
-    /// [`JobOutput::Prepared`]. Nothing of an update is fetched before.
+    /// Give layout and lengths of every update of the round: mask, preset, manifest and the adapter
+    /// of `start` decide it; gives [`JobOutput::Prepared`]. Nothing of an update is fetched before.
     PrepareRound {
         /// The round and what it starts from.
         start: RoundStart,
     },
-    /// Open the sum with a key that another member names, every check included, as if the own combine job had found it;
-    /// gives [`JobOutput::KeyChecked`].
+    /// Open the sum with a key that another member names, every check included, as if this member's
+    /// own combine job had found it; gives [`JobOutput::KeyChecked`].
     CheckKey {
         /// The round and what it starts from.
         start: RoundStart,
@@ -269,7 +278,7 @@ pub enum JobOutput {
     },
     /// A sealed share, or `None` if nothing can be sealed to the key.
     ResealedShare(Option<Vec<u8>>),
-    /// The opening of a share commitment, in clear.
+    /// The opening of a share commitment, in the clear.
     ShareOpening(Vec<u8>),
     /// The aggregate; it can be served.
     Aggregated(ObjectRef),
@@ -291,7 +300,8 @@ pub enum JobOutput {
     Proven(Vec<Vec<u8>>),
     /// What a key opens.
     KeyChecked {
-        /// Digest of the opened sum, which is on disk like the key; `None` if the key opens nothing.
+        /// Digest of the opened sum, which is on disk like the key; `None` if the key opens
+        /// nothing.
         sum: Option<SumDigest>,
     },
     /// All rounds' secrets are gone.

@@ -1,18 +1,21 @@
-//! The ledger: its canonical bytes, and the proof of a federation's whole history from its manifest and records alone.
+//! The ledger: its canonical bytes, and the proof of a federation's whole history from its manifest
+//! and records alone.
 
 mod file;
 mod proof;
+mod record_error;
 mod tip;
 
 pub use file::{LEDGER_FORMAT, RECORD_ENTRY, decode, decode_record, encode, encode_record};
 pub use proof::Attachments;
 pub(crate) use proof::certifies;
+pub use record_error::RecordError;
 pub use tip::Tip;
 
 use crate::hash::Use;
 use crate::ids::{Digest, MemberIndex, RecordDigest, Round};
 use crate::limits::MAX_RECORD_BYTES;
-use crate::manifest::{FoundingError, SignedManifest, ValidManifest};
+use crate::manifest::{ManifestSignatureError, SignedManifest, ValidManifest};
 use crate::object::ObjectRef;
 use crate::roster::Roster;
 use crate::sign::{Signature, Signatures, verify_ed25519};
@@ -24,7 +27,7 @@ use crate::wire::{CertifiedRecord, Outcome, Record, UpdateSet};
 pub enum LedgerError {
     /// The manifest does not found a federation.
     #[error(transparent)]
-    Manifest(#[from] FoundingError),
+    Manifest(#[from] ManifestSignatureError),
     /// Not a ledger at all.
     #[error("this is not a ledger: it does not start as one")]
     NotALedger,
@@ -44,7 +47,7 @@ pub enum LedgerError {
         /// The round it claims, or would have.
         round: Round,
         /// What is wrong.
-        reason: String,
+        reason: RecordError,
     },
 }
 
@@ -79,14 +82,14 @@ pub const fn set_of(outcome: &Outcome) -> Option<(&UpdateSet, &ObjectRef)> {
 /// The digest that the next record and the signatures refer to.
 #[must_use]
 pub fn record_digest(record: &Record) -> RecordDigest {
-    // A record holds at most one entry for each member; it cannot exceed the limit. An encoding that failed would give
-    // the digest of nothing, which no signature covers.
+    // A record holds at most one entry for each member; it cannot exceed the limit. An encoding
+    // that failed would give the digest of nothing, which no signature covers.
     let bytes = codec::encode("record", record, MAX_RECORD_BYTES).unwrap_or_default();
     RecordDigest(Use::Record.digest(&[&bytes]).0)
 }
 
-/// Checks a whole history: chain, order of rounds, signatures of a quorum, certificates, manifest digest, beacon where
-/// it can be computed.
+/// Checks a whole history: chain, order of rounds, signatures of a quorum, certificates, manifest
+/// digest, beacon where it can be computed.
 ///
 /// # Errors
 /// The first record that is wrong, by position and round.

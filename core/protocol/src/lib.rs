@@ -1,7 +1,8 @@
 //! The rounds of FedShield as one pure function: `handle(now, event) -> effects`.
 //!
-//! No IO, no clock, no randomness except what comes in, no tokio. The daemon and the simulators are hosts of
-//! the same machine. Read `ids`, `manifest`, `event`, `effect`, `job`, then `round/` in order.
+//! No IO, no clock, no randomness except what comes in, no tokio. The daemon and the simulators are
+//! hosts of the same machine. Read `ids`, `manifest`, `event`, `effect`, `job`, then `round/` in
+//! order.
 #![warn(unreachable_pub)]
 #![deny(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 #![cfg_attr(
@@ -24,7 +25,7 @@ pub mod ids;
 pub mod job;
 pub mod ledger;
 pub mod limits;
-pub mod machine;
+mod machine;
 pub mod manifest;
 mod members;
 pub mod object;
@@ -37,4 +38,4 @@ pub mod status;
 mod sync;
 pub mod wire;
 
-pub use machine::{Config, Machine};
+pub use machine::{Config as MachineConfig, Machine};

@@ -35,8 +35,8 @@ pub const MAX_DEADLINE_MS: u64 = 7 * 24 * 3600 * 1000;
 /// The shortest deadline.
 pub const MIN_DEADLINE_MS: u64 = 10;
 
-/// The longest [`CommitmentBody::shares`](crate::wire::CommitmentBody::shares), in bytes: 100 members at a threshold of 67
-/// need 4.4 KiB.
+/// The longest [`CommitmentBody::shares`](crate::wire::CommitmentBody::shares), in bytes: 100
+/// members at a threshold of 67 need 4.4 KiB.
 pub const MAX_SHARES_BYTES: usize = 8192;
 /// The largest object, in bytes: 64 GiB, whose list of chunk digests takes 2 MiB.
 pub const MAX_OBJECT_BYTES: u64 = 1 << 36;
@@ -62,11 +62,13 @@ pub const MAX_SETS: usize = 16;
 pub const MAX_EARLY_PER_MEMBER: usize = 16;
 /// Most commitments asked for in one message.
 pub const MAX_REQUESTED_COMMITMENTS: usize = 8;
-/// Statements of a member that has just started in one answer to it: commitments, sums and votes are few.
+/// Statements of a member that has just started in one answer to it: commitments, sums and votes
+/// are few.
 pub const MAX_STATEMENTS: usize = 64;
 /// Failed rounds of which the status names the contributors.
 pub const MAX_FAILED_ROUNDS: usize = 16;
-/// Most bytes that one question is answered with, and so for each half heartbeat, member and kind of question.
+/// Most bytes that one question is answered with, and so for each half heartbeat, member and kind
+/// of question.
 pub const MAX_ANSWER_BYTES: usize = MAX_DIRECT_BYTES;
 /// Goodbyes of a member in one round after which it came back; any more are not believed.
 pub const MAX_GOODBYES: usize = 16;

@@ -245,7 +245,7 @@ impl Machine {
         let ended = self.cx.round();
         let fate = self.fate(&certified);
         let adapter = self.round.finish.accepted_adapter();
-        let debts = self.round.collect.debts();
+        let unanswered = self.round.collect.unanswered();
         self.chain.append(&certified.record, self.cx.me());
         self.cx.push(Effect::Append(Box::new(certified)));
         for timer in
@@ -264,13 +264,13 @@ impl Machine {
         self.keys.begin_round(self.cx.round());
         self.settlement.round_ended(ended, fate);
         self.recall_round();
-        self.members.exclusions.begin_round(&mut self.cx, ended, &debts);
+        self.members.exclusions.begin_round(&mut self.cx, ended, &unanswered);
         self.take_early();
         self.take_evidence();
     }
 
-    /// What became of the own update: decided by the record and by whether this member had
-    /// committed.
+    /// What became of this member's own update: decided by the record and by whether this member
+    /// had committed.
     fn fate(&self, certified: &CertifiedRecord) -> Option<Fate> {
         if includes(&certified.record.outcome, self.cx.me()) {
             return Some(Fate::Spent);

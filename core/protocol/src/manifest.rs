@@ -1,7 +1,8 @@
 //! The manifest: the contract between the members. TOML for people, canonical bytes for its digest.
 //!
-//! On the way to it there are three types: [`Terms`] are what people choose, a [`Draft`] is an [`Offer`] of terms with the members
-//! so far, and a [`ValidManifest`] is complete and, if it is made by [`ValidManifest::founded`], signed by all of them.
+//! On the way to it there are three types: [`Terms`] are what people choose, a [`Draft`] is an
+//! [`Offer`] of terms with the members so far, and a [`ValidManifest`] is complete and, if it is
+//! made by [`ValidManifest::founded`], signed by all of them.
 
 mod binary;
 mod check;
@@ -17,7 +18,7 @@ pub use check::ManifestError;
 pub use draft::{Draft, Offer, Terms, TermsFields, UncheckedDraft};
 pub use rules::{Rules, SetTooSmall};
 pub use signed::{
-    FoundingError, SignedManifest, ValidManifest, is_founding_signature, sign_founding,
+    ManifestSignatureError, SignedManifest, ValidManifest, is_founding_signature, sign_founding,
 };
 pub use terms::{
     Adapter, Algorithm, Deadlines, Encryption, Pruning, PruningRule, Real, ServerOptimizer,
@@ -41,8 +42,8 @@ pub struct Member {
     pub sealing_key: Vec<u8>,
     /// libp2p multiaddresses, most useful first.
     pub addresses: Vec<String>,
-    /// What this member's updates count in the mean, where `weights` are declared: by custom its number of examples, at
-    /// most `weight_cap`. 1 where they are equal.
+    /// What this member's updates count in the mean, where `weights` are declared: by custom its
+    /// number of examples, at most `weight_cap`. 1 where they are equal.
     #[serde(default = "weights::one", skip_serializing_if = "weights::is_one")]
     pub weight: u32,
 }
@@ -63,12 +64,16 @@ pub struct Manifest {
     pub min_contributors: u16,
     /// Members that add ciphertexts; at least `2f + 1`.
     pub committee_size: u16,
-    /// How much each member's update counts. `None` in manifests of earlier versions, whose updates carried a weight of their
-    /// own: they can be read and verified, but not be trained on with.
+    /// How much each member's update counts. `None` in manifests of earlier versions, whose updates
+    /// carried a weight of their own: they can be read and verified, but not be trained on with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Weights>,
     /// Largest weight that a member may declare.
     pub weight_cap: u32,
+    /// The date that chat templates write as the current one, `YYYY-MM-DD`. `None` in manifests of earlier versions, which mean
+    /// 2024-07-26.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_date: Option<String>,
     /// Digest of config, tokenizer and weights of the frozen model.
     pub base_model: Digest,
     /// LoRA shape.
@@ -88,7 +93,8 @@ pub struct Manifest {
 }
 
 impl Member {
-    /// Checks what holds for a member whoever the others are: texts, lengths, and that the key is one.
+    /// Checks what holds for a member whoever the others are: texts, lengths, and that the key is
+    /// one.
     ///
     /// # Errors
     /// The first field that is wrong.

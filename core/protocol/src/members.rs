@@ -1,4 +1,4 @@
-//! The state of the members across rounds: who is reachable, who is away, the newest heartbeat of
+//! The state of the members across rounds: who is reachable, who is absent, the newest heartbeat of
 //! each, evidence against them, and whose updates this member excludes for a while.
 
 pub(crate) mod absence;
@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 pub(crate) use absence::Absences;
 pub(crate) use bans::Bans;
 pub(crate) use departure::Departure;
-pub(crate) use exclusions::{Exclusions, RoundDebts};
+pub(crate) use exclusions::{Exclusions, UnansweredComplaints};
 pub(crate) use keys::SealingKeys;
 pub(crate) use newest::NewestHeartbeats;
 
@@ -69,14 +69,14 @@ impl Members {
     }
 
     /// Whether nothing need be waited for from `member`.
-    pub(crate) fn is_away(&self, member: MemberIndex) -> bool {
-        member != self.me && self.absences.is_away(member)
+    pub(crate) fn is_absent(&self, member: MemberIndex) -> bool {
+        member != self.me && self.absences.is_absent(member)
     }
 
     /// Whether another member can be counted on: it is not away, and it is connected or a message
     /// of it has arrived since the start.
     pub(crate) fn is_here(&self, member: MemberIndex) -> bool {
-        (self.is_reachable(member) || self.absences.was_seen(member)) && !self.is_away(member)
+        (self.is_reachable(member) || self.absences.was_seen(member)) && !self.is_absent(member)
     }
 
     /// Whether there is proof against another member, and nobody has lifted its ban.

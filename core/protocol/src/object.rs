@@ -1,7 +1,7 @@
 //! Content addressing: an object is bytes in chunks, named by the root over its chunks' digests.
 //!
-//! `chunk digest = H(chunk, index || bytes)`, `root = H(object, length || chunk digests)`. A holder proves a chunk by
-//! giving the list of chunk digests once; 1 GiB needs a list of 32 KiB.
+//! `chunk digest = H(chunk, index || bytes)`, `root = H(object, length || chunk digests)`. A holder
+//! proves a chunk by giving the list of chunk digests once; 1 GiB needs a list of 32 KiB.
 
 use serde::{Deserialize, Serialize};
 
@@ -56,7 +56,8 @@ impl ObjectRef {
     /// How many chunks it has; an empty object has none.
     #[must_use]
     pub const fn chunk_count(&self) -> u32 {
-        // Fits: at most 2^36 / 2^20 = 2^16 chunks once `check_size` has passed; saturates otherwise.
+        // Fits: at most 2^36 / 2^20 = 2^16 chunks once `check_size` has passed; saturates
+        // otherwise.
         let count = self.length.div_ceil(CHUNK_SIZE_BYTES as u64);
         if count > u32::MAX as u64 { u32::MAX } else { count as u32 }
     }

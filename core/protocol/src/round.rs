@@ -234,7 +234,7 @@ impl RoundState {
         }
     }
 
-    /// The host has sealed the shares of the own update.
+    /// The host has sealed the shares of this member's own update.
     pub(crate) fn on_contribution(&mut self, cx: &mut Cx, body: CommitmentBody) {
         let in_time = matches!(self.phase, Phase::Commit | Phase::Transfer);
         self.collect.on_contribution(cx, &mut self.set_commitments, body, in_time);

@@ -1,5 +1,5 @@
-//! What is left to do when a round has ended: what became of the own update is settled, and the
-//! round's secrets are erased.
+//! What is left to do when a round has ended: what became of this member's own update is settled,
+//! and the round's secrets are erased.
 //!
 //! Secrets of rounds are erased when their round is settled. When no round follows that this member
 //! takes part in, all go: when the federation is done, and when a pause has been in effect for
@@ -34,7 +34,7 @@ impl Settlement {
         self.open.is_empty()
     }
 
-    /// `round` has ended with this fate of the own update.
+    /// `round` has ended with this fate of this member's own update.
     pub(crate) fn round_ended(&mut self, round: Round, fate: Option<Fate>) {
         self.open.insert(round, fate);
     }

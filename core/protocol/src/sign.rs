@@ -37,15 +37,15 @@ impl fmt::Debug for Signature {
     }
 }
 
-/// How signatures are made and checked. The product has one way, [`Ed25519`]; the L0 simulator, whose subject is the
-/// protocol and not the curve, brings a cheaper one of its own.
+/// How signatures are made and checked. The product has one way, [`Ed25519`]; the L0 simulator,
+/// whose subject is the protocol and not the curve, brings a cheaper one of its own.
 pub trait Signatures: Send + Sync {
     /// The digest of a statement that is signed: of its scope, its sender, its kind and its
     /// content.
     fn digest(&self, parts: &[&[u8]]) -> Digest {
         Use::Signature.digest(parts)
     }
-    /// Signs `digest` with the own key; deterministic.
+    /// Signs `digest` with this member's own key; deterministic.
     fn sign(&self, digest: &Digest) -> Signature;
     /// Whether `signature` over `digest` is by `key`.
     fn verify(&self, key: &IdentityKey, digest: &Digest, signature: &Signature) -> bool;

@@ -1,4 +1,4 @@
-//! What people see of the machine: the source of `status`, the dashboard and the metrics.
+//! The operator-visible state of the machine: the source of `status`, the dashboard and the metrics.
 
 use std::borrow::Cow;
 
@@ -154,7 +154,7 @@ impl Attendance {
 pub struct Wait {
     /// So many have come.
     pub here: u16,
-    /// So many are enough, if the others are away or the time is over.
+    /// So many are enough, if the others are absent or the time is over.
     pub enough: u16,
     /// So many could come.
     pub of: u16,

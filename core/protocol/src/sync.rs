@@ -66,7 +66,7 @@ impl Sync {
         if from >= cx.round() || !cx.may_answer(to, Question::Records) {
             return;
         }
-        cx.push(Effect::ReadRecords { to, from, room_bytes: MAX_RECORDS_ANSWER_BYTES });
+        cx.push(Effect::ReadRecords { to, from, limit_bytes: MAX_RECORDS_ANSWER_BYTES });
     }
 
     /// The host has read them; no more are sent than fit.

@@ -1,8 +1,10 @@
-//! Everything that is signed or persisted: messages, votes and certificates, records, journal notes, evidence.
+//! Everything that is signed or persisted: messages, votes and certificates, records, journal
+//! notes, evidence.
 //!
-//! There is one canonical bounded encoding ([`codec`]). A signature covers (federation, epoch, round, sender, kind, body)
-//! ([`Scope`]), so that a statement cannot be replayed in another place. Certificates and report bundles carry
-//! signatures without their envelopes: whoever checks them puts the body together again.
+//! There is one canonical bounded encoding ([`codec`]). A signature covers (federation, epoch,
+//! round, sender, kind, body) ([`Scope`]), so that a statement cannot be replayed in another place.
+//! Certificates and report bundles carry signatures without their envelopes: whoever checks them
+//! puts the body together again.
 
 mod accusation;
 mod bits;

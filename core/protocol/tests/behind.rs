@@ -1,5 +1,5 @@
-//! The ledger ends before the journal: it was lost, cut, or is an older copy. Records are fetched, then the journal is recalled
-//! as at any start. Member 0 of four.
+//! The ledger ends before the journal: it was lost or truncated, or is an older copy. Records are
+//! fetched, then the journal is replayed as at any start. Member 0 of four.
 
 mod fixture;
 
@@ -22,7 +22,7 @@ fn sent(effects: &[Effect], member: u16) -> Vec<Body> {
     effects.iter().filter_map(to).collect()
 }
 
-/// Nothing was sent but heartbeats and questions.
+/// Nothing was sent but heartbeats and requests.
 fn binds(effects: &[Effect]) -> bool {
     effects.iter().any(|effect| match effect {
         Effect::Gossip(bytes) | Effect::Send { bytes, .. } => {
@@ -50,7 +50,7 @@ fn in_the_fifth_round() -> Bench {
     bench
 }
 
-/// The host does what it is asked for before a round begins.
+/// The host runs the jobs that are requested before a round begins.
 fn catch_up(bench: &mut Bench) -> Vec<Effect> {
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(4) });
     let mut effects = bench.done(key, JobOutput::SealingKey(vec![5; 32]));
@@ -72,7 +72,8 @@ fn records_are_fetched_and_the_journal_is_recalled() {
         let status = bench.machine.status();
         assert_eq!((status.phase, status.round), (Phase::Sync, Round(kept as u64)));
         assert_eq!((status.silent_through, status.journal_round), (None, Some(Round(4))));
-        // It asks whoever comes, and each in turn, without a heartbeat of anybody who is ahead.
+        // It asks every member that connects, and each in turn, without a heartbeat of any member
+        // that is ahead.
         let request = Body::RecordsRequest(Round(kept as u64));
         let came = bench.handle(Event::PeerUp(MemberIndex(2)));
         assert!(sent(&came, 2).contains(&request));
@@ -82,7 +83,7 @@ fn records_are_fetched_and_the_journal_is_recalled() {
             assert!(sent(&ticked, member).contains(&request), "{at}");
             effects.extend(ticked);
         }
-        // What it received in that round is not in its journal any more.
+        // The journal no longer has what it received in that round.
         let response = bench.receive(1, Body::RecoveryRequest(NONCE));
         assert!(sent(&response, 1).is_empty());
         assert!(!binds(&effects) && bench.jobs.is_empty());
@@ -104,7 +105,7 @@ fn records_are_fetched_and_the_journal_is_recalled() {
         assert!(truncated.clone().count() > 0 && truncated.clone().all(|before| before.0 <= 4));
         assert!(!binds(&effects));
 
-        // The others know what it sent, and so does its journal.
+        // The others know what it sent, and its journal has it too.
         let commitment = Statement::Commitment(Box::new(update(0)));
         let sent = [Statement::Ready, commitment].map(|statement| {
             let signature = sign(&bench.manifest, Round(4), 0, &statement.body());
@@ -119,8 +120,8 @@ fn records_are_fetched_and_the_journal_is_recalled() {
     }
 }
 
-/// A journal always names the newest round, so that a lost ledger is noticed at any time: three members that did not
-/// notice could begin the federation anew.
+/// A journal always names the newest round, so that a lost ledger is detected at any time: three
+/// members that did not detect it could start the federation again from round 0.
 #[test]
 fn a_lost_ledger_is_noticed_before_anything_was_sent_in_a_round() {
     let mut bench = Bench::new();
@@ -141,7 +142,7 @@ fn a_lost_ledger_is_noticed_before_anything_was_sent_in_a_round() {
     bench.boot();
     let status = bench.machine.status();
     assert_eq!((status.phase, status.journal_round), (Phase::Sync, Some(Round(4))));
-    // So does a journal of an earlier version, or a new one, from the next start on.
+    // A journal of an earlier version and a new one do so too, from the next start on.
     bench.journal.clear();
     bench.records = records;
     bench.boot_in_doubt();
@@ -160,7 +161,7 @@ fn records_are_read_by_the_host_when_somebody_asks_and_no_more_are_sent_than_fit
     bench.boot();
     let reads = |effects: &[Effect]| {
         let read = |effect: &Effect| match effect {
-            Effect::ReadRecords { to, from, room_bytes } => Some((to.0, from.0, *room_bytes)),
+            Effect::ReadRecords { to, from, limit_bytes } => Some((to.0, from.0, *limit_bytes)),
             _ => None,
         };
         effects.iter().filter_map(read).collect::<Vec<_>>()

@@ -1,4 +1,5 @@
-//! Members that lie about shares and complaints, at one honest machine: member 0 of four, of which one may be faulty.
+//! Byzantine behaviour with shares and complaints, seen by one honest machine: member 0 of four,
+//! of which one may be faulty.
 
 mod fixture;
 
@@ -13,11 +14,13 @@ use fixture::bench::{Bench, update};
 use fixture::misbehaviour::*;
 use fixture::sign;
 
-/// False complaints cost the dealer nothing but the shares of at most f members, which lie anyway; and first it seals again.
+/// False complaints make the dealer open the shares of at most f members, which are faulty anyway;
+/// its first answer is a resealed share.
 #[test]
-fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
+fn a_false_complaint_opens_the_shares_of_at_most_f_members() {
     let (mut bench, own) = Bench::with_an_own_update();
-    // Whatever is asked for, the first answer is a sealed share; to everyone if it is asked for in public.
+    // The first answer to any complaint is a resealed share, sent to all members if the complaint
+    // was.
     bench.receive(3, complaint(3, own, Remedy::Open));
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
     let effects = bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![4; 9])));
@@ -31,11 +34,13 @@ fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
     assert_eq!(to, Some(MemberIndex(3)), "the share of the member that complained, no other");
     let effects = bench.done(is_reveal, JobOutput::ShareOpening(vec![7; 9]));
     assert_eq!(sent(&effects), [(None, opening(own, 3, &[7; 9]))], "to everyone");
-    // Again: the same bytes, to the member that may have missed them; nothing is revealed anew.
+    // A repeated complaint gets the same bytes, in case the member has missed them; nothing more
+    // is revealed.
     let effects = bench.receive(3, complaint(3, own, Remedy::Open));
     assert_eq!(sent(&effects), [(Some(3), opening(own, 3, &[7; 9]))]);
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
-    // One of four may be faulty: a second member that complains is not believed to be. A sealed share it gets.
+    // At most one of four is faulty, so no share is opened for a second complainant. It gets a
+    // resealed share.
     bench.receive(2, complaint(2, own, Remedy::Reseal));
     let effects = bench.done(is_reseal, JobOutput::ResealedShare(Some(vec![5; 9])));
     assert_eq!(sent(&effects), [(Some(2), resealed(own, 2, &[5; 9]))], "nobody else's business");
@@ -44,7 +49,7 @@ fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
     }
     assert_eq!(drops(&bench, "complaint: more than there can be faulty members"), 3);
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
-    // Complaints about updates of others, or of nobody, are theirs.
+    // Complaints about updates of other contributors, or about unknown ones, are not answered.
     let theirs = bench.valid_share_of(1);
     for digest in [theirs, CommitmentDigest([9; 32])] {
         assert_eq!(sent(&bench.receive(3, complaint(3, digest, Remedy::Open))), []);
@@ -52,9 +57,9 @@ fn a_false_complaint_is_answered_in_clear_but_only_that_of_f_members() {
     assert!(!bench.jobs.iter().any(|(_, job)| is_reveal(job)));
 }
 
-/// A dealer that starts again has not forgotten to whom it has shown a share.
+/// A dealer still knows after a restart for whom it has opened shares.
 #[test]
-fn a_restart_does_not_make_room_for_more_shares_in_clear() {
+fn a_restart_does_not_allow_more_openings() {
     let (mut bench, own) = Bench::with_an_own_update();
     let show = |bench: &mut Bench, by: u16| {
         bench.receive(by, complaint(by, own, Remedy::Open));
@@ -69,7 +74,8 @@ fn a_restart_does_not_make_room_for_more_shares_in_clear() {
     assert!(show(&mut bench, 3), "the same again");
 }
 
-/// Shares are resealed as often as a bad network may need, and no more; what is asked for too fast is dropped.
+/// Shares are resealed as often as a bad network may need, and no more; complaints above the rate
+/// limit are dropped.
 #[test]
 fn sealing_again_is_throttled() {
     let (mut bench, own) = Bench::with_an_own_update();
@@ -87,9 +93,10 @@ fn sealing_again_is_throttled() {
     assert_eq!(sealed, MAX_RESEALS);
 }
 
-/// With a key that nothing can be sealed to a member gets its share in clear, if it asks in public: f of them at most.
+/// A member whose sealing key is unusable gets its share opened if it complains to all members; at
+/// most f members do.
 #[test]
-fn a_key_that_cannot_be_used_is_answered_in_clear() {
+fn an_unusable_sealing_key_is_answered_by_an_opening() {
     let (mut bench, own) = Bench::with_an_own_update();
     bench.receive(3, complaint(3, own, Remedy::Reseal));
     assert_eq!(sent(&bench.done(is_reseal, JobOutput::ResealedShare(None))), []);
@@ -100,8 +107,8 @@ fn a_key_that_cannot_be_used_is_answered_in_clear() {
     assert!(bench.jobs.iter().any(|(_, job)| is_reveal(job)));
 }
 
-/// A share that was bad, or for which there was no sealed share, is asked for again: of the dealer alone, in public when it does not
-/// answer, in clear when a resealed share does not open.
+/// A member that has no valid share asks the dealer alone first, then in public if the dealer does
+/// not answer, then for an opening if the resealed share is not valid either.
 #[test]
 fn a_share_is_asked_for_in_three_steps() {
     let (mut bench, bad) = Bench::with_a_bad_share();
@@ -126,16 +133,16 @@ fn a_share_is_asked_for_in_three_steps() {
     bench.done(is_check_resealed_share, JobOutput::Checked { valid: true });
     assert!(bench.machine.status().members[1].share_valid);
     assert_eq!(remedy(&bench.tick(TimerId::Heartbeat, 9 * LATER)), None, "it is content now");
-    // A sealed share of another, for another, or that nobody asked for is not looked at.
+    // A resealed share by another member, for another member or without a complaint is ignored.
     for (by, to) in [(2, 0), (1, 2), (1, 0)] {
         bench.receive(by, resealed(bad, to, &[3; 9]));
     }
     assert!(!bench.jobs.iter().any(|(_, job)| is_check_resealed_share(job)));
 }
 
-/// The dealer had no sealing key of this member: there is no sealed share to fetch.
+/// The dealer had no sealing key of this member, so there is no sealed share to fetch.
 #[test]
-fn who_got_no_sealed_share_asks_for_one() {
+fn a_member_without_a_sealed_share_asks_for_one() {
     let mut bench = Bench::new();
     bench.begin();
     let mut body = update(1);
@@ -143,7 +150,7 @@ fn who_got_no_sealed_share_asks_for_one() {
     let scope = fixture::scope(&bench.manifest, Round(0));
     let digest = scope.commitment(MemberIndex(1), &body).unwrap();
     bench.receive(1, Body::Commitment(Box::new(body)));
-    // It may be here from before a restart.
+    // The share may have been stored before a restart.
     let effects = bench.done(is_check_share, JobOutput::Checked { valid: false });
     assert_eq!(sent(&effects), [(Some(1), complaint(0, digest, Remedy::Reseal))]);
     bench.receive(1, resealed(digest, 0, &[1; 9]));
@@ -151,8 +158,8 @@ fn who_got_no_sealed_share_asks_for_one() {
     assert!(bench.machine.status().members[1].share_valid);
 }
 
-/// A complaint of another member, true or false, does not make this one leave out an update whose own share is valid: otherwise one
-/// faulty member could keep out whom it likes.
+/// A complaint of another member, true or false, does not make this one leave out an update of
+/// which its own share is valid: otherwise one faulty member could exclude any contributor.
 #[test]
 fn a_complaint_of_another_does_not_drop_an_update() {
     let (mut bench, own) = Bench::with_an_own_update();
@@ -167,8 +174,9 @@ fn a_complaint_of_another_does_not_drop_an_update() {
     assert_eq!(bench.report()[..], [(MemberIndex(0), own), (MemberIndex(1), theirs)]);
 }
 
-/// The dealer is silent: this member complains with every heartbeat, waits until its deadline, and leaves the update out. An answer
-/// that comes after all that still gives it the share, with which it can take part in opening, should others have listed the update.
+/// The dealer is silent: this member complains with every heartbeat, waits until its deadline, and
+/// leaves the update out. An answer that comes after all that still gives it the share, with which
+/// it can take part in opening, should others have listed the update.
 #[test]
 fn an_unanswered_complaint_is_repeated_and_the_update_left_out() {
     let (mut bench, bad) = Bench::with_a_bad_share();
@@ -178,7 +186,7 @@ fn an_unanswered_complaint_is_repeated_and_the_update_left_out() {
     for beat in 1..4 {
         let effects = bench.tick(TimerId::Heartbeat, beat * 200);
         let sent = sent(&effects);
-        // In public, the own complaint is handed on like those of others.
+        // A public complaint of this member is forwarded like those of others.
         assert!(sent.iter().any(|s| is_complaint_about(s, &bad)), "{sent:?}");
     }
     assert_eq!(bench.report()[..], [(MemberIndex(2), good)]);
@@ -189,8 +197,8 @@ fn an_unanswered_complaint_is_repeated_and_the_update_left_out() {
     assert!(!sent(&effects).iter().any(|s| is_complaint_about(s, &bad)), "it is content now");
 }
 
-/// A wrong answer is signed, and wrong for everyone: the dealer is named, its update left out at once, and not waited for. It makes
-/// no difference whose share it was about.
+/// A wrong answer is signed and verifiable by everyone: the dealer is named, its update is left
+/// out at once and not waited for. It does not matter whose share it concerns.
 #[test]
 fn a_wrong_opening_names_the_contributor_and_drops_its_update() {
     for (member, own_share_is_valid) in [(0, false), (3, true)] {
@@ -217,14 +225,16 @@ fn a_wrong_opening_names_the_contributor_and_drops_its_update() {
         assert!(!bench.jobs.iter().any(|(_, job)| is_check_share_opening(job)));
         let effects = bench.tick(TimerId::Heartbeat, 200);
         assert!(!sent(&effects).iter().any(|s| is_complaint_about(s, &bad)), "nothing to hope for");
-        // Nothing that could still come is missing: the report does not wait for the deadline of the transfer.
+        // Nothing that could still arrive is missing: the report does not wait for the transfer
+        // deadline.
         let effects = bench.tick(TimerId::Commit, LATER);
         let report = Body::Report(UpdateSet::from_iter([(MemberIndex(2), good)]));
         assert!(sent(&effects).contains(&(None, report)));
     }
 }
 
-/// Two different answers to one complaint prove a lie by themselves, whichever of them is true; the first decides about the share.
+/// Two different answers to one complaint are evidence, whichever of them is true; the first one
+/// decides whether the share is valid.
 #[test]
 fn two_conflicting_answers_are_evidence() {
     for first_is_true in [true, false] {
@@ -267,8 +277,8 @@ fn answers_about_two_members_do_not_conflict() {
     assert!(!is_wrong_opening(of_zero(), of_zero()));
 }
 
-/// Answers that answer nothing: of another member than the dealer, about a commitment that nobody knows, and about more members than
-/// may have complained. The own share counts also then.
+/// Unsolicited answers: by another member than the dealer, about an unknown commitment, and about
+/// more members than may have complained. This member's own share counts all the same.
 #[test]
 fn answers_of_others_and_too_many_answers_are_dropped() {
     let (mut bench, bad) = Bench::with_a_bad_share();
@@ -286,8 +296,8 @@ fn answers_of_others_and_too_many_answers_are_dropped() {
     assert!(bench.machine.status().members[1].share_valid);
 }
 
-/// The host could not check an answer, for instance because its disk was full. The dealer's next answer, which is the same, is checked
-/// again after a rest; the dealer is not blamed.
+/// The host could not check an answer, for instance because its disk was full. The dealer's next
+/// answer, which is the same, is checked again after a pause; the dealer is not accused.
 #[test]
 fn an_answer_that_could_not_be_checked_is_checked_again() {
     let (mut bench, bad) = Bench::with_a_bad_share();

@@ -136,7 +136,7 @@ fn every_kind_is_proven_with_the_manifest_alone_and_by_no_other_manifest() {
     }
 }
 
-/// Whatever byte of it is changed: it is refused, whether or not a checksum stands over it, and nothing panics.
+/// A change of any byte is detected, whether or not a checksum covers it, and nothing panics.
 #[test]
 fn a_flipped_byte_anywhere_is_refused() {
     let founded = founded();
@@ -171,7 +171,8 @@ fn a_flipped_byte_anywhere_is_refused() {
     }
 }
 
-/// What earlier versions kept was the accused's signature under its answer. An honest answer looks the same.
+/// Earlier versions stored only the accused's signature under its answer. An honest answer looks
+/// the same.
 #[test]
 fn a_signed_answer_alone_proves_nothing() {
     let founded = founded();
@@ -183,7 +184,8 @@ fn a_signed_answer_alone_proves_nothing() {
         let few = WrongAnswer { agreeing: whole.agreeing[..agreeing].to_vec(), ..whole.clone() };
         assert!(matches!(verify(few), NotProof::TooFew { needed: 3, .. }));
     }
-    // The accused among those that agree, one twice, a set that was not decided, a key that no quorum has accepted.
+    // The accused among those that agree, one twice, a set that was not decided, a key that no
+    // quorum has accepted.
     let mut framed = whole.clone();
     framed.agreeing[1] = whole.accused.clone();
     assert!(matches!(verify(framed), NotProof::Impossible(_)));
@@ -265,7 +267,7 @@ fn fetched(effects: &[Effect]) -> Vec<(ObjectRef, Vec<u16>)> {
 }
 
 #[test]
-fn announced_proof_is_fetched_checked_kept_and_passed_on() {
+fn announced_evidence_is_fetched_checked_stored_and_forwarded() {
     let mut bench = Bench::new();
     bench.begin();
     let (accusation, bytes) = accusation(&two_votes(&bench.manifest, 1));
@@ -286,7 +288,7 @@ fn announced_proof_is_fetched_checked_kept_and_passed_on() {
     // Once is enough, whoever announces what.
     let again = bench.receive(3, Body::Accusations(vec![accusation]));
     assert_eq!(fetched(&again), []);
-    // Who lacks it hears of it again, in this round and in later incarnations.
+    // It is announced again to members that lack it, in this round and in later incarnations.
     for incarnation in 0..2 {
         if incarnation == 1 {
             bench.machine = fixture::machine(0);
@@ -313,7 +315,8 @@ fn announced_proof_is_fetched_checked_kept_and_passed_on() {
     }
 }
 
-/// One unchecked proof of a sender at a time; one that proves nothing, and it is ignored from then on.
+/// One unchecked proof of a sender at a time; one that proves nothing, and it is ignored from then
+/// on.
 #[test]
 fn announcements_of_a_member_that_announced_a_false_proof_are_ignored() {
     let mut bench = Bench::new();
@@ -334,10 +337,10 @@ fn announcements_of_a_member_that_announced_a_false_proof_are_ignored() {
     assert!(!effects.iter().any(|it| matches!(it, Effect::Unserve(_))), "it may be anything");
     assert_eq!(banned(&effects).len(), 0);
     assert_eq!(fetched(&bench.receive(3, Body::Accusations(vec![fake(2, 2)]))), []);
-    // Honest members are still listened to.
+    // Announcements of honest members still count.
     let (real, _) = accusation(&two_votes(&bench.manifest, 1));
     assert_eq!(fetched(&bench.receive(2, Body::Accusations(vec![real]))).len(), 1);
-    // Impossible lists are no messages.
+    // Impossible lists are not valid messages.
     let long = ObjectRef { length: MAX_EVIDENCE_BYTES as u64 + 1, ..object(1) };
     for list in [
         vec![Accusation { object: long, ..fake(1, 1) }],
@@ -351,14 +354,15 @@ fn announcements_of_a_member_that_announced_a_false_proof_are_ignored() {
     }
 }
 
-/// Whoever calls another object evidence neither keeps it from those who need it, nor makes anybody give it up.
+/// Announcing another object as evidence neither keeps it from members that need it nor makes any
+/// member stop fetching it.
 #[test]
 fn other_objects_that_are_called_evidence_are_fetched_and_kept_as_ever() {
     let mut bench = Bench::new();
     bench.begin();
     let sealed = update(1).sealed_shares[0].unwrap();
     let claim = |object| Accusation { member: MemberIndex(2), round: ROUND, object };
-    // Before its commitment is here: it is asked of the accused, until somebody needs it.
+    // Before its commitment has arrived, the object is requested from the accused only.
     let effects = bench.receive(3, Body::Accusations(vec![claim(sealed)]));
     assert_eq!(fetched(&effects), [(sealed, vec![3])]);
     let effects = bench.receive(1, Body::Commitment(Box::new(update(1))));
@@ -379,7 +383,7 @@ fn other_objects_that_are_called_evidence_are_fetched_and_kept_as_ever() {
         };
         assert!(!effects.iter().any(touches) && !bench.jobs.iter().any(|(_, job)| is_check(job)));
     }
-    // Of rounds to come nothing can be proven yet.
+    // Evidence about a later round is not accepted yet.
     let later = Accusation { round: Round(1), ..claim(object(9)) };
     let effects = bench.receive(1, Body::Accusations(vec![later]));
     assert_eq!(fetched(&effects), []);
@@ -391,8 +395,8 @@ fn proof_of_something_else_than_was_announced_bans_nobody() {
     let mut bench = Bench::new();
     bench.begin();
     let (real, bytes) = accusation(&two_votes(&bench.manifest, 1));
-    let lie = Accusation { member: MemberIndex(2), ..real };
-    bench.receive(3, Body::Accusations(vec![lie]));
+    let wrong = Accusation { member: MemberIndex(2), ..real };
+    bench.receive(3, Body::Accusations(vec![wrong]));
     bench.handle(Event::ObjectReady(real.object));
     let effects = bench.done(is_check, JobOutput::Evidence(Some(bytes)));
     assert_eq!(banned(&effects).len(), 0);
@@ -409,7 +413,7 @@ fn equivocate(bench: &mut Bench, member: u16, view: u32) -> Vec<Effect> {
     bench.receive(member, vote(2))
 }
 
-/// A banned member's update is not listed and nobody waits for it; what it says counts all the same.
+/// A banned member's update is not listed and not waited for; its messages still count.
 #[test]
 fn a_banned_member_is_not_waited_for_and_its_update_is_not_listed() {
     let (mut bench, own) = Bench::with_an_own_update();
@@ -425,7 +429,7 @@ fn a_banned_member_is_not_waited_for_and_its_update_is_not_listed() {
     let three = bench.valid_share_of(3);
     all.push(three);
     bench.hold(&committee, &all);
-    // All but the banned one are here: the report does not wait for any deadline.
+    // All but the banned member's update have arrived: the report does not wait for any deadline.
     let reported = bench.machine.status().members[0].reported;
     assert!(reported, "{:?}", bench.machine.status());
     let status = bench.machine.status();
@@ -448,7 +452,7 @@ fn a_lifted_ban_does_not_come_back_by_the_same_proof_but_by_a_later_one() {
     assert_eq!(fetched(&bench.receive(2, Body::Accusations(vec![again]))), []);
     equivocate(&mut bench, 1, 1);
     assert!(bench.machine.status().banned.is_empty(), "of the same round");
-    // In a later incarnation too, and only for what came before.
+    // In a later incarnation too, and only for misbehaviour before the lift.
     for (round, is_banned) in [(0, false), (3, true)] {
         let mut machine = fixture::machine(0);
         let evidence = Evidence { round: Round(round), ..two_votes(&bench.manifest, 1) };

@@ -1,4 +1,5 @@
-//! Nothing that comes in makes the machine panic, and nothing that comes in for free makes it grow.
+//! No input makes the machine panic, and no input that costs its sender nothing makes its memory
+//! grow.
 
 mod fixture;
 
@@ -219,7 +220,7 @@ fn what_is_dropped_is_counted() {
     }
 }
 
-/// A set whose updates are out of order, or twice by one contributor, is no set: it is not decoded.
+/// A set whose updates are out of order, or that lists a contributor twice, is not decoded.
 #[test]
 fn a_report_that_is_no_set_is_malformed() {
     let manifest = ValidManifest::founded(signed_manifest(4)).unwrap();

@@ -1,4 +1,5 @@
-//! The largest federation: a committee member of a hundred pulls a hundred ciphertexts and ten thousand sealed shares.
+//! The largest federation: a committee member of a hundred pulls a hundred ciphertexts and ten
+//! thousand sealed shares.
 
 mod fixture;
 
@@ -13,7 +14,7 @@ use fedshield_protocol::manifest::{SignedManifest, ValidManifest, sign_founding}
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::status::Phase;
 use fedshield_protocol::wire::{Body, CommitmentBody, Signed};
-use fedshield_protocol::{Config, Machine};
+use fedshield_protocol::{Machine, MachineConfig};
 use fixture::bench::{NONCE, heartbeat, memory};
 use fixture::{key, manifest, message};
 
@@ -59,7 +60,7 @@ impl Bench {
     fn new() -> Self {
         let signed = signed();
         let manifest = ValidManifest::founded(signed.clone()).unwrap();
-        let start = |member| Machine::new(Config::new(signed.clone(), key(member)).unwrap());
+        let start = |member| Machine::new(MachineConfig::new(signed.clone(), key(member)).unwrap());
         let me = *start(0).status().committee.first().unwrap();
         let (fetched, held) = (BTreeSet::new(), BTreeSet::new());
         let mut bench =
@@ -86,7 +87,7 @@ impl Bench {
         self.handle(Event::Message { from: MemberIndex(from), bytes });
     }
 
-    /// Every fetch is noted; shares and ciphertexts are found valid at once.
+    /// Records every fetch; shares and ciphertexts are found valid at once.
     fn handle(&mut self, event: Event) {
         let mut events = vec![event];
         while let Some(event) = events.pop() {

@@ -1,4 +1,4 @@
-//! The newest heartbeat of a member counts, and no other, by whichever path it comes. Member 0 of four.
+//! Only the newest heartbeat of a member counts, whichever way it arrives. Member 0 of four.
 
 mod fixture;
 
@@ -23,14 +23,14 @@ fn status(heartbeat: Heartbeat) -> Body {
 }
 
 /// The incarnation and number of the last heartbeat that was sent.
-fn own_life(effects: &[Effect]) -> Option<u64> {
+fn own_incarnation(effects: &[Effect]) -> Option<u64> {
     sent(effects).into_iter().rev().find_map(|(_, body)| match body {
         Body::Heartbeat(heartbeat) => Some(heartbeat.incarnation),
         _ => None,
     })
 }
 
-/// What another member remembers: nothing but this heartbeat, signed by member `by`.
+/// A recovery response with nothing but this heartbeat, signed by member `by`.
 fn memory_of(bench: &Bench, heartbeat: Heartbeat, by: u16) -> Body {
     let signature = sign(&bench.manifest, Round(0), by, &status(heartbeat.clone()));
     let heartbeat = Some(Box::new(SignedHeartbeat { round: Round(0), heartbeat, signature }));
@@ -39,7 +39,7 @@ fn memory_of(bench: &Bench, heartbeat: Heartbeat, by: u16) -> Body {
 
 fn beats_next(bench: &mut Bench) -> Option<u64> {
     let later = bench.now + 60_000;
-    own_life(&bench.tick(TimerId::Heartbeat, later))
+    own_incarnation(&bench.tick(TimerId::Heartbeat, later))
 }
 
 #[test]
@@ -80,7 +80,7 @@ fn replayed_messages_do_not_make_a_member_look_alive() {
 }
 
 #[test]
-fn a_life_is_above_all_that_the_answers_prove_and_the_journal_knows() {
+fn an_incarnation_is_above_all_that_the_answers_prove_and_the_journal_has() {
     let mut bench = Bench::new();
     assert_eq!(beats_next(&mut bench), Some(1));
     // The journal.
@@ -99,7 +99,7 @@ fn a_life_is_above_all_that_the_answers_prove_and_the_journal_knows() {
 }
 
 #[test]
-fn nobody_can_drive_the_numbers_up() {
+fn no_member_can_drive_the_numbers_up() {
     let mut bench = Bench::new();
     bench.boot_in_doubt();
     let made_up = beat(&bench, u64::MAX, 3, true);
@@ -119,9 +119,10 @@ fn nobody_can_drive_the_numbers_up() {
     assert!(beats_next(&mut bench).is_some_and(|incarnation| incarnation < 10));
 }
 
-/// A member that did not respond knows a newer incarnation. It returns the heartbeat; the member goes above it.
+/// A member that did not respond knows a newer incarnation. It returns that heartbeat; the member
+/// chooses a number above it.
 #[test]
-fn who_looks_old_is_shown_its_newest_heartbeat() {
+fn a_member_that_looks_old_gets_its_newest_heartbeat_back() {
     let mut bench = Bench::new();
     // Member 1 does so for this one.
     let newest = beat(&bench, 20, 4, true);

@@ -1,4 +1,5 @@
-//! Members that lie about what they hold and what they list, at one honest machine: member 0 of four, of which one may be faulty.
+//! False claims about held and listed updates, seen by one honest machine: member 0 of four, of
+//! which one may be faulty.
 
 mod fixture;
 
@@ -16,7 +17,8 @@ use fixture::bench::{Bench, commitment_digest};
 use fixture::misbehaviour::*;
 use fixture::{object, sign};
 
-/// f members of the committee that claim to hold an update do not make it fit to be listed: one of the f + 1 has to be honest.
+/// Claims of f committee members to hold an update are not enough to list it: f + 1 are needed, so
+/// that one is honest.
 #[test]
 fn holdings_that_only_f_members_claim_do_not_count() {
     let mut bench = Bench::new();
@@ -45,15 +47,15 @@ fn bundle(bench: &Bench, reports: &[(u16, UpdateSet)]) -> ReportBundle {
     ReportBundle::pack(&signed, bench.manifest.rules().quorum).unwrap()
 }
 
-/// A report that names its sender's own update, or one of nobody, or another's under a wrong name, puts none of them into the set: that
-/// takes q - f reports, of which one is honest.
+/// A report that lists its sender's own update, an unknown one, or another's under a wrong name
+/// puts none of them into the set: that takes q - f reports, of which one is honest.
 #[test]
 fn what_only_byzantine_members_list_is_not_in_the_set() {
     let bench = Bench::new();
     let entry = |member: u16| (MemberIndex(member), commitment_digest(&bench, member));
     let honest: UpdateSet = (0..3).map(entry).collect();
     let rules = bench.manifest.rules();
-    for lie in [
+    for claimed in [
         vec![entry(0), entry(1), entry(2), entry(3)],
         vec![entry(3)],
         vec![entry(0), entry(1), entry(2), (MemberIndex(3), CommitmentDigest([9; 32]))],
@@ -62,7 +64,7 @@ fn what_only_byzantine_members_list_is_not_in_the_set() {
     ] {
         let all = bundle(
             &bench,
-            &[(0, honest.clone()), (1, honest.clone()), (3, UpdateSet::from_iter(lie))],
+            &[(0, honest.clone()), (1, honest.clone()), (3, UpdateSet::from_iter(claimed))],
         );
         assert_eq!(all.set(rules), honest);
     }
@@ -77,7 +79,8 @@ fn what_only_byzantine_members_list_is_not_in_the_set() {
     assert_eq!(set, twice(7));
 }
 
-/// What member 1 of the committee needs to propose this set to the others: three reports, and attestations of f + 1.
+/// What member 1 of the committee needs to propose this set to the others: three reports, and
+/// attestations of f + 1.
 fn proposal(bench: &Bench, reports: &[(u16, UpdateSet)], set: UpdateSet) -> Body {
     let attestation = Body::Attestation { set: set.digest(), aggregate: object(50) };
     let mut attestations: Vec<(MemberIndex, Signature)> = bench.machine.status().committee[..2]
@@ -90,7 +93,7 @@ fn proposal(bench: &Bench, reports: &[(u16, UpdateSet)], set: UpdateSet) -> Body
     Body::Proposal(Box::new(Proposal { view: View(1), value, polka: None, justification }))
 }
 
-/// In the vote, with the second proposer; the first is this member itself.
+/// In the certify phase, in the view of the second proposer; the first is this member itself.
 fn voting() -> (Bench, u16) {
     let mut bench = Bench::new();
     bench.begin();
@@ -100,8 +103,8 @@ fn voting() -> (Bench, u16) {
     (bench, by)
 }
 
-/// A proposal with the proposer's own update in the set, listed by nobody else, does not follow from the reports it carries, whoever
-/// attests it.
+/// A proposal with the proposer's own update in the set, listed by nobody else, does not follow
+/// from the reports it carries, whoever attests it.
 #[test]
 fn a_set_that_does_not_follow_from_the_reports_is_dropped() {
     for extra in [true, false] {
@@ -117,8 +120,8 @@ fn a_set_that_does_not_follow_from_the_reports_is_dropped() {
     }
 }
 
-/// A set below `min_contributors` is refused with the name of its proposer, whose signature under it is the evidence: no honest member
-/// asks for its sum, nor proposes it.
+/// A set below `min_contributors` is refused with the name of its proposer, whose signature under
+/// it is the evidence: no honest member asks for its sum, nor proposes it.
 #[test]
 fn a_set_below_the_minimum_names_its_proposer() {
     let (bench, by) = voting();

@@ -1,4 +1,4 @@
-//! What a round needs to end outlives restarts, also when those who sent it are gone. Member 0 of four.
+//! What a round needs to end survives restarts, even if its senders are absent. Member 0 of four.
 
 mod fixture;
 
@@ -33,7 +33,7 @@ fn wants(effects: &[Effect]) -> bool {
     sent(effects).iter().any(|(_, body)| matches!(body, Body::GetCommitments(_)))
 }
 
-/// All objects of these updates that member 0 opens are on its disk, and good.
+/// All objects of these updates that member 0 uses are on its disk and valid.
 fn open_shares(bench: &mut Bench, members: &[u16]) {
     for member in members {
         bench.handle(Event::ObjectReady(update(*member as u8).sealed_shares[0].unwrap()));
@@ -46,7 +46,7 @@ fn set_of(bench: &Bench, members: &[u16]) -> UpdateSet {
     members.iter().map(|m| (MemberIndex(*m), commitment_digest(bench, *m))).collect()
 }
 
-/// A new incarnation, and two others are there.
+/// A new incarnation, with two other members present.
 fn restart(bench: &mut Bench) -> Vec<Effect> {
     let mut effects = bench.boot();
     let head = bench.machine.status().head;
@@ -56,7 +56,7 @@ fn restart(bench: &mut Bench) -> Vec<Effect> {
     effects
 }
 
-/// The updates of the others are decided; the one of member 3 has not come.
+/// The other members' updates are decided; that of member 3 has not arrived.
 fn decided_without_one() -> (Bench, UpdateSet) {
     let mut bench = Bench::new();
     bench.begin();
@@ -75,7 +75,8 @@ fn decided_without_one() -> (Bench, UpdateSet) {
 #[test]
 fn commitments_of_the_decided_set_survive_their_contributors() {
     let (mut bench, _) = decided_without_one();
-    // One that is missing is asked for, by the next incarnation too, and written down when it comes.
+    // A missing commitment is requested, by the next incarnation too, and persisted when it
+    // arrives.
     assert!(wants(&restart(&mut bench)));
     let effects = bench.receive(3, Body::Commitment(Box::new(update(3))));
     assert_eq!(bench.story(&effects), ["persist commitment of 3"]);
@@ -83,7 +84,7 @@ fn commitments_of_the_decided_set_survive_their_contributors() {
     assert!(!wants(&effects) && !bench.story(&effects).iter().any(|it| it.contains("commitment")));
     open_shares(&mut bench, &[1, 2, 3]);
     assert!(runs(&bench, is_partial), "nothing of the others is missing");
-    // And whoever lacks one gets it from here, with its contributor's signature.
+    // A member that lacks one gets it from this one, with its contributor's signature.
     let wanted = commitment_digest(&bench, 3);
     let effects = bench.receive(2, Body::GetCommitments(vec![wanted]));
     assert_eq!(sent(&effects), [(Some(2), Body::Commitment(Box::new(update(3))))]);
@@ -127,7 +128,7 @@ fn an_opened_sum_counts_as_opened_after_a_restart() {
     let (mut bench, value) = opened();
     restart(&mut bench);
     assert!(!runs(&bench, is_combine));
-    // The key that opened it is served to everyone, although nobody answers any more.
+    // The key that opened the sum is served to everyone, although no member answers any more.
     let effects = bench.handle(Event::ObjectReady(object(95)));
     let key = |effect: &Effect| matches!(effect, Effect::Serve { object: it, audience: None, purpose: Purpose::Key } if *it == object(95));
     assert!(effects.iter().any(key));

@@ -1,4 +1,5 @@
-//! Sealing keys at one machine: one for each round, made a round early, and gone when no round needs them.
+//! Sealing keys of one machine: one for each round, made a round early and erased when no round
+//! needs them.
 
 mod fixture;
 
@@ -41,7 +42,7 @@ fn receive_key(bench: &mut Bench, round: u64, from: u16, byte: u8) {
     bench.handle(Event::Message { from: MemberIndex(from), bytes });
 }
 
-/// Round 0 is skipped: its record has come.
+/// Round 0 is skipped: its record has arrived.
 fn skip(bench: &mut Bench) {
     bench.decide(Value::Skip);
     let tip = Tip::start(&bench.manifest);
@@ -52,7 +53,8 @@ fn skip(bench: &mut Bench) {
     assert_eq!(bench.machine.status().round, Round(1));
 }
 
-/// The keys of the round that have come by the end of the training count, and no others.
+/// Shares are sealed to those keys of the round that have arrived by the end of training, and to
+/// no others.
 #[test]
 fn shares_are_sealed_to_keys_of_this_round_that_are_there_after_training() {
     let mut bench = Bench::new();
@@ -62,7 +64,8 @@ fn shares_are_sealed_to_keys_of_this_round_that_are_there_after_training() {
     bench.done(is_settle, JobOutput::Settled);
     receive_key(&mut bench, 1, 1, 51);
     bench.begin();
-    // Nobody is waited for: the key of member 2 comes while this one trains, that of member 3 is of the next round.
+    // No member is waited for: the key of member 2 arrives while this one trains; that of member 3
+    // is of the next round.
     let contribute =
         |job: &Job| matches!(job, Job::Contribute { start } if start.round == Round(1));
     assert!(runs(&bench, contribute));
@@ -80,7 +83,7 @@ fn shares_are_sealed_to_keys_of_this_round_that_are_there_after_training() {
     assert_eq!(bench.story(&effects)[..2], ["persist commitment", "send commitment"]);
 }
 
-/// The next key is there, and announced, before anything of this round is settled.
+/// The next key is made and announced before anything of this round is settled.
 #[test]
 fn the_next_key_is_made_before_this_round_is_settled() {
     let mut bench = Bench::new();
@@ -94,14 +97,16 @@ fn the_next_key_is_made_before_this_round_is_settled() {
     assert!(!runs(&bench, is_key(1)));
 }
 
-/// A pause that lasts: the key of the round goes after an hour, another is made when the member is resumed.
+/// A long pause: the key of the round is erased after an hour, another is made when the member is
+/// resumed.
 #[test]
 fn a_long_pause_erases_the_keys_and_the_member_makes_new_ones() {
     let mut bench = Bench::new();
     bench.done(is_key(0), JobOutput::SealingKey(vec![1; 32]));
     bench.handle(Event::Operator(Command::Pause));
     assert_eq!(bench.phase(), Phase::Paused);
-    // Counted in own heartbeats: a machine that was suspended has not been paused for longer.
+    // The pause is counted in this member's own heartbeats: a suspended machine has not been
+    // paused for longer.
     let mut beats = 0;
     while !runs(&bench, is_erase) {
         beats += 1;
@@ -117,9 +122,10 @@ fn a_long_pause_erases_the_keys_and_the_member_makes_new_ones() {
     assert_eq!(bench.phase(), Phase::Commit);
 }
 
-/// A paused member makes no key: with the round in which the pause took effect the last one goes.
+/// A paused member makes no key: the last one is erased with the round in which the pause took
+/// effect.
 #[test]
-fn who_is_paused_makes_no_keys() {
+fn a_paused_member_makes_no_keys() {
     let mut bench = Bench::new();
     bench.handle(Event::Operator(Command::Pause));
     let record = vec![fixture::ledger().1.remove(0)];
@@ -132,7 +138,8 @@ fn who_is_paused_makes_no_keys() {
     assert!(runs(&bench, is_key(1)));
 }
 
-/// A backup holds no secrets: the key that the manifest names is made anew, and announced.
+/// A backup holds no secrets: the key that the manifest names is replaced by a new one, which is
+/// announced.
 #[test]
 fn a_first_key_that_is_not_on_the_disk_is_replaced() {
     let mut bench = Bench::new();

@@ -1,4 +1,4 @@
-//! A round whose members come late or go: what one of them lacks it gets, whoever sent it first.
+//! Members that join a round late or leave it: each gets what it lacks from any member that has it.
 
 mod fixture;
 
@@ -11,8 +11,8 @@ use fedshield_protocol::wire::{Body, UpdateSet, Value};
 use fixture::bench::{Bench, commitment_digest, heartbeat, update};
 use fixture::object;
 
-/// Members that opened the sum may be gone, and their answers with them: who comes late to a round that is decided still
-/// releases its own, so that q others are enough for everyone.
+/// Members that opened the sum may be absent, and with them their answers: a member that is late
+/// in a decided round still releases its own, so that q members are enough for everyone.
 #[test]
 fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
     let mut bench = Bench::new();
@@ -36,7 +36,7 @@ fn a_member_that_learns_the_end_before_it_has_answered_still_answers() {
     assert_eq!(bench.story(&effects), ["persist release", "send partial"]);
 }
 
-/// An answer whose sender is gone is handed on, but only when the round is late.
+/// An answer whose sender is absent is forwarded, but only when the round is late.
 #[test]
 fn answers_of_others_are_handed_on_when_the_round_is_late() {
     let mut bench = Bench::new();

@@ -1,4 +1,4 @@
-//! A ledger proves itself, and any flipped byte is found and its record named.
+//! A ledger verifies by itself; any flipped byte is found, and its record is named.
 
 mod fixture;
 
@@ -38,7 +38,8 @@ fn order_quorum_and_manifest_matter() {
     assert!(matches!(verify(&other, &records), Err(LedgerError::Manifest(_))));
 }
 
-/// A record names the evidence of its round. Without any it has the bytes of earlier versions, and these are still read.
+/// A record names the evidence of its round. Without any it has the bytes of earlier versions, and
+/// these are still read.
 #[test]
 fn attachments_name_evidence_and_are_those_of_before_without_any() {
     let (manifest, records) = fixture::ledger();
@@ -60,7 +61,8 @@ fn attachments_name_evidence_and_are_those_of_before_without_any() {
         for wrong in [vec![name(3), name(1)], vec![name(1), name(1)], vec![name(4)]] {
             assert!(of(with(wrong)).is_err());
         }
-        // An empty list of its own, and anything behind the list, is another encoding of the same.
+        // An explicit empty list, or trailing bytes after the list, would be second encodings of
+        // the same record.
         assert!(of([record.attachments.clone(), vec![0]].concat()).is_err());
         assert!(of([named, vec![0]].concat()).is_err());
     }

@@ -1,11 +1,12 @@
-//! Manifests: TOML for people, canonical bytes, and a table of what is refused and what the error says.
+//! Manifests: readable TOML, canonical bytes, and a table of invalid manifests with the errors
+//! that they give.
 
 mod fixture;
 
 use fedshield_fixtures::real;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::manifest::{
-    FoundingError, Manifest, Member, SignedManifest, Terms, TermsFields, UncheckedDraft,
+    Manifest, ManifestSignatureError, Member, SignedManifest, Terms, TermsFields, UncheckedDraft,
     ValidManifest, Weights,
 };
 use fixture::{manifest, signed_manifest};
@@ -29,16 +30,22 @@ fn every_founder_must_sign_exactly_this() {
     assert_eq!(valid.digest(), signed.manifest.digest().unwrap());
     let mut short = signed.clone();
     short.signatures.pop();
-    assert!(matches!(ValidManifest::founded(short), Err(FoundingError::Signatures { .. })));
+    assert!(matches!(
+        ValidManifest::founded(short),
+        Err(ManifestSignatureError::Signatures { .. })
+    ));
     let mut swapped = signed.clone();
     swapped.signatures.swap(1, 2);
     assert!(matches!(
         ValidManifest::founded(swapped),
-        Err(FoundingError::WrongSignature { name }) if name == "member-1"
+        Err(ManifestSignatureError::WrongSignature { name }) if name == "member-1"
     ));
     let mut changed = signed;
     changed.manifest.rounds += 1;
-    assert!(matches!(ValidManifest::founded(changed), Err(FoundingError::WrongSignature { .. })));
+    assert!(matches!(
+        ValidManifest::founded(changed),
+        Err(ManifestSignatureError::WrongSignature { .. })
+    ));
 }
 
 #[test]
@@ -72,7 +79,7 @@ fn what_is_wrong_is_named() {
         let mut manifest = manifest(4);
         change(&mut manifest);
         match ValidManifest::check(manifest) {
-            Err(FoundingError::Invalid(error)) => {
+            Err(ManifestSignatureError::Invalid(error)) => {
                 assert_eq!(error.field, field);
                 assert!(!error.remedy.is_empty() && !error.value.is_empty(), "{error}");
             }
@@ -90,7 +97,8 @@ fn a_name_that_reads_backwards_is_refused_with_the_character() {
     assert!(!error.contains('\u{202e}'), "{error:?}");
 }
 
-/// Without `weights` the bytes are those of earlier versions, so their digests, signatures and ledgers hold.
+/// Without `weights` the bytes are those of earlier versions, so their digests, signatures and
+/// ledgers hold.
 #[test]
 fn a_manifest_of_an_earlier_version_keeps_its_bytes_and_its_signatures() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/../../daemon/tests/homes/first-version");
@@ -144,13 +152,50 @@ fn declared_weights_are_part_of_what_is_signed() {
         (wrong.weights, wrong.weight_cap) = (weights, 500);
         wrong.members[2].weight = weight;
         match ValidManifest::check(wrong) {
-            Err(FoundingError::Invalid(error)) => assert_eq!(error.field, "members[2].weight"),
+            Err(ManifestSignatureError::Invalid(error)) => {
+                assert_eq!(error.field, "members[2].weight")
+            }
             other => panic!("{weights:?} {weight}: {other:?}"),
         }
     }
 }
 
-/// Members stand alone in requests to join and in what a founder keeps; earlier versions wrote them without a weight.
+/// Without a date the bytes are those of earlier versions; with one they are of a form that these refuse by name.
+#[test]
+fn the_date_of_templates_is_part_of_what_is_signed() {
+    for weights in [None, Some(Weights::Equal), Some(Weights::Declared)] {
+        let before = Manifest { weights, ..manifest(4) };
+        let dated = |date: &str| Manifest { template_date: Some(date.into()), ..before.clone() };
+        let today = dated("2026-11-27");
+        let digests = [&before, &today, &dated("2026-11-28")].map(|it| it.digest().unwrap());
+        assert!(digests[0] != digests[1] && digests[1] != digests[2] && digests[0] != digests[2]);
+        let text = toml::to_string(&today).unwrap();
+        assert!(text.contains("template_date = \"2026-11-27\""), "{text}");
+        assert_eq!(toml::from_str::<Manifest>(&text).unwrap(), today);
+        assert!(!toml::to_string(&before).unwrap().contains("template_date"));
+        let signed = SignedManifest { manifest: today.clone(), signatures: Vec::new() };
+        let bytes = signed.encode().unwrap();
+        assert_eq!(SignedManifest::decode(&bytes).unwrap(), signed);
+        for length in 0..bytes.len() {
+            assert!(SignedManifest::decode(&bytes[..length]).is_err(), "{length}");
+        }
+        // The next form is refused as one of a later version, and 2 is no form at all.
+        let form = |number: u8| [&[0, number], &bytes[2..]].concat();
+        assert_eq!(bytes[..2], [0, 3]);
+        let error = SignedManifest::decode(&form(4)).unwrap_err().to_string();
+        assert!(error.contains("a later version"), "{error}");
+        assert!(SignedManifest::decode(&form(2)).is_err());
+        match ValidManifest::check(Manifest { template_date: Some(String::new()), ..before }) {
+            Err(ManifestSignatureError::Invalid(error)) => {
+                assert_eq!(error.field, "template_date")
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+/// Members are encoded on their own in join requests and in stored drafts; earlier versions wrote
+/// them without a weight.
 #[test]
 fn a_member_alone_keeps_its_weight_and_one_of_an_earlier_version_reads() {
     for weight in [1, 2, 300, u32::MAX] {
@@ -206,14 +251,15 @@ fn terms_are_valid_or_refused_by_the_name_of_a_field() {
         let mut fields = good.clone();
         change(&mut fields);
         assert_eq!(Terms::new(fields.clone()).unwrap_err().field, field);
-        // Nor are they read from a file or a request.
+        // Nor are they accepted from a file or a request.
         let text = toml::to_string(&fields).unwrap();
         let error = toml::from_str::<Terms>(&text).unwrap_err().to_string();
         assert!(error.contains(field), "{error}");
     }
 }
 
-/// A draft has the bytes of a manifest with 0 for a number that is left open, as in earlier versions.
+/// A draft has the bytes of a manifest with 0 for a number that is left open, as in earlier
+/// versions.
 #[test]
 fn a_draft_keeps_what_is_open_and_becomes_the_manifest_of_its_members() {
     let fields =

@@ -37,7 +37,7 @@ fn decided() -> Bench {
     bench
 }
 
-/// The others let a view go.
+/// The other members let a view time out.
 fn next_view(bench: &mut Bench) {
     let view = bench.machine.status().view;
     for member in [1, 2, 3] {
@@ -90,7 +90,7 @@ fn fetches(effects: &[Effect], key: ObjectRef) -> Vec<u16> {
     effects.iter().find_map(of).unwrap_or_default()
 }
 
-/// Another member has proposed `key`, in its turn.
+/// Another member has proposed `key`, in a view of its own.
 fn proposed(key: ObjectRef) -> (Bench, u16, Vec<Effect>) {
     let mut bench = decided();
     bench.tick(TimerId::Decrypt, 60_000);
@@ -130,7 +130,8 @@ fn a_key_that_opens_nothing_or_something_else_is_not_voted_for() {
     }
 }
 
-/// Every view costs a lying proposer's victims one fetch and one check, and takes nothing from the honest ones after it.
+/// In each view a Byzantine proposer costs the others one fetch and one check, and takes nothing
+/// from the honest proposers after it.
 #[test]
 fn wrong_keys_do_not_keep_a_right_one_from_being_checked() {
     let (mut bench, ..) = proposed(object(100));
@@ -146,8 +147,9 @@ fn wrong_keys_do_not_keep_a_right_one_from_being_checked() {
     }
 }
 
-/// A contributor that chooses its errors can make a ciphertext that two keys open (docs/CRYPTO.md), so both are valid here.
-/// The vote decides between them, and the decided sum is applied whichever key was checked last.
+/// A contributor that chooses its errors can make a ciphertext that two keys open (docs/CRYPTO.md),
+/// so both are valid here. The vote decides between them, and the decided sum is applied whichever
+/// key was checked last.
 #[test]
 fn of_two_keys_that_open_the_aggregate_the_decided_one_is_applied() {
     let first = value(object(95));

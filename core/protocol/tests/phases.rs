@@ -1,4 +1,5 @@
-//! Phase by phase: one machine, what comes in, what must come out and in which order. The others' words are signed here.
+//! One machine, phase by phase: its inputs, and the effects that must follow in order. The test
+//! signs the other members' messages.
 
 mod fixture;
 
@@ -39,7 +40,7 @@ fn a_commitment_is_persisted_before_it_is_sent_and_survives_a_restart() {
     assert_eq!(served, 5, "the ciphertext and four sealed shares");
     bench.begin();
     assert!(!bench.jobs.iter().any(|(_, job)| contribute(job)), "nothing is encrypted twice");
-    // Who lacks the commitment gets it from whoever made it.
+    // A member that lacks the commitment gets it from its contributor.
     bench.now += 200;
     let head = bench.machine.status().head;
     let effects = bench.receive(3, heartbeat(4, head));
@@ -98,7 +99,7 @@ fn report_comes_at_the_deadline_and_is_not_changed() {
     assert!(bench.machine.status().members[0].reported);
 }
 
-/// The proposer of a view, from what the machine shows.
+/// The proposer of a view, from the machine's status.
 fn proposer(bench: &Bench) -> MemberIndex {
     bench.machine.status().proposer.expect("a vote is on")
 }
@@ -187,7 +188,8 @@ fn record_of_a_skipped_round_keeps_the_own_update() {
     let effects = bench.receive(2, Body::RecordSignature(record_digest(&record)));
     assert_eq!(bench.story(&effects)[0], "append");
     assert_eq!(bench.machine.status().round, Round(1));
-    // The key of the next round comes first: when those of this one go, nobody waits for it.
+    // The key of the next round is made first, so that it is ready when this round's keys are
+    // erased.
     let settle = |job: &Job| matches!(job, Job::Settle { round: Round(0), fate: Some(Fate::Kept) });
     assert!(!bench.jobs.iter().any(|(_, job)| settle(job)));
     let key = |job: &Job| matches!(job, Job::MakeSealingKey { round: Round(1) });
@@ -225,8 +227,8 @@ fn a_member_that_is_behind_takes_over_records_and_the_adapter() {
     assert_eq!(bench.machine.status().round, Round(4));
 }
 
-/// The last records of the ledger are a rejected and a void one: nobody is excluded, and the status names who was in their sets, after a
-/// restart too.
+/// The last records of the ledger are a rejected and a void one: nobody is excluded, and the status
+/// names who was in their sets, after a restart too.
 #[test]
 fn nobody_is_excluded_after_failed_rounds_and_the_status_names_their_contributors() {
     let (_, records) = fixture::ledger();

@@ -1,5 +1,4 @@
-//! A member that has started asks what it sent before, and what it does with the answers. Member 0 of four: two others
-//! must answer.
+//! A member asks after a start what it signed before. Member 0 of four: two others must answer.
 
 mod fixture;
 
@@ -27,7 +26,7 @@ fn own(bench: &Bench, statement: Statement) -> (Statement, Signature) {
     by(bench, 0, statement)
 }
 
-/// Everything that was sent, to everyone or to one.
+/// Everything that was sent, to all members or to one.
 fn bodies(effects: &[Effect]) -> Vec<Body> {
     let sent = effects.iter().filter_map(|effect| match effect {
         Effect::Gossip(bytes) | Effect::Send { bytes, .. } => Some(bytes),
@@ -36,7 +35,7 @@ fn bodies(effects: &[Effect]) -> Vec<Body> {
     sent.map(|bytes| Signed::decode(bytes).unwrap().body).collect()
 }
 
-/// Who is asked, by direct message.
+/// The members that are asked by direct message.
 fn asked(effects: &[Effect]) -> Vec<u16> {
     let question = |effect: &Effect| match effect {
         Effect::Send { to, bytes } => {
@@ -52,7 +51,7 @@ fn is_ready(body: &Body) -> bool {
     matches!(body, Body::Heartbeat(heartbeat) if heartbeat.ready)
 }
 
-/// Nothing that binds, and no heartbeat that says that it takes part.
+/// No binding statement was sent, and no heartbeat that announces that the member is ready.
 fn binds(effects: &[Effect]) -> bool {
     bodies(effects).iter().any(|body| match body {
         Body::Heartbeat(_) => is_ready(body),
@@ -70,14 +69,14 @@ fn it_asks_and_takes_part_when_two_have_answered() {
     let mut bench = Bench::new();
     bench.journal.clear();
     let effects = bench.boot_in_doubt();
-    // Directly: gossip may be silent, and answers come that way too.
+    // By direct message, like the answers: gossip may not be connected yet.
     assert_eq!(asked(&effects), [1, 2, 3]);
     assert_eq!(bench.phase(), Phase::Recovering);
     let head = bench.machine.status().head;
     for member in [1, 2, 3] {
         assert!(!binds(&bench.receive(member, heartbeat(4, head))));
     }
-    // Lost questions and answers: it asks again, everyone and whoever comes.
+    // Requests and answers get lost: it asks all members again, and each one that connects.
     let effects = bench.tick(TimerId::Heartbeat, 60_000);
     assert!(asked(&effects) == [1, 2, 3] && !binds(&effects));
     let effects = bench.handle(Event::PeerUp(MemberIndex(3)));
@@ -129,7 +128,7 @@ fn what_the_journal_knows_is_nothing_new() {
     );
 }
 
-/// The disk is empty, or what it was when the round began.
+/// The disk is empty, or as it was when the round began.
 #[test]
 fn what_the_journal_does_not_know_silences_the_round() {
     let (set, digest) = (SetDigest([1; 32]), RecordDigest([2; 32]));
@@ -187,7 +186,7 @@ fn after_a_silent_round_it_asks_about_the_next_and_shows_a_new_key() {
     }
     bench.handle(Event::ObjectReady(object(7)));
     bench.done(|job| matches!(job, Job::Adopt { .. }), JobOutput::Adopted);
-    // An answer about an earlier round says nothing about this one.
+    // An answer about an earlier round does not count for this one.
     let old = message(&bench.manifest, Round(0), 2, memory(&[]));
     bench.handle(Event::Message { from: MemberIndex(2), bytes: old });
     bench.receive(1, memory(&[]));
@@ -229,7 +228,7 @@ fn forged_statement(bench: &Bench) -> (Statement, Signature) {
     by(bench, 3, Statement::Report(UpdateSet::default()))
 }
 
-/// The sender's heartbeat, as one that has started would get it.
+/// The heartbeat of a member in answer to one that has started.
 fn answers_of(effects: &[Effect], to: u16) -> Vec<Vec<Statement>> {
     let sent = effects.iter().filter_map(|effect| match effect {
         Effect::Send { to: whom, bytes } if whom.0 == to => {
@@ -259,7 +258,8 @@ fn others_get_their_statements_back_and_their_presence_is_in_the_journal() {
     // Asking is cheaper than answering.
     assert!(answers_of(&bench.receive(1, question.clone()), 1).is_empty());
     assert_eq!(drops(&bench, "question: answered a moment ago"), 1);
-    // It is in the journal before a heartbeat says so, and after a restart the answer is the same.
+    // The readiness is persisted before a heartbeat announces it, and after a restart the answer
+    // is the same.
     let effects = bench.tick(TimerId::Heartbeat, 60_000);
     let own_present = |body: &Body| match body {
         Body::Heartbeat(heartbeat) => Some(heartbeat.known.present.clone()),
@@ -272,7 +272,7 @@ fn others_get_their_statements_back_and_their_presence_is_in_the_journal() {
     assert_eq!(answers_of(&bench.receive(1, question), 1), [[Statement::Ready]]);
 }
 
-/// Two that are ready but have not received the `Ready` of this one would not know it again.
+/// Two members that are ready but have not received this one's `Ready` could not confirm it later.
 #[test]
 fn a_round_begins_when_a_quorum_lists_this_member() {
     let mut bench = Bench::new();
@@ -303,7 +303,7 @@ fn a_signed_record_is_remembered() {
     let statement = own(&bench, Statement::RecordSignature(record_digest(&record)));
     bench.receive(1, memory(&[statement]));
     let effects = bench.receive(2, memory(&[]));
-    // Nobody has to be there, and nothing to be done again, to say what is in the journal.
+    // Stating what the journal holds needs no other member and no repeated work.
     assert_eq!(bench.story(&effects), ["send record signature"]);
     assert_eq!(bench.phase(), Phase::Record);
     assert!(bench.machine.status().members[0].signed);

@@ -1,5 +1,6 @@
-//! Updates that cannot be read: who finds it out says so, f + 1 of the committee leave the update out and name its contributor, and
-//! neither f Byzantine members nor a broken disk do so to a good one.
+//! Malformed updates: a committee member that finds one announces it; f + 1 rejections exclude the
+//! update and name its contributor. Neither f Byzantine members nor a broken disk can exclude a
+//! valid update.
 
 mod fixture;
 
@@ -22,7 +23,8 @@ fn is_check(job: &Job) -> bool {
 const GOOD: JobOutput = JobOutput::Checked { valid: true };
 const BAD: JobOutput = JobOutput::Checked { valid: false };
 
-/// In the commit phase, the update of `contributor` is all here and not read yet. This member is in the committee.
+/// In the commit phase, with the update of `contributor` fetched but not checked yet. This member
+/// is in the committee.
 fn with_update_of(contributor: u16) -> (Bench, CommitmentDigest) {
     let mut bench = Bench::new();
     bench.begin();
@@ -77,7 +79,7 @@ fn a_rejection_is_persisted_then_sent_and_stays_after_a_restart() {
     let serves =
         |effect: &Effect| matches!(effect, Effect::Serve { object, .. } if *object == ciphertext);
     assert!(effects.iter().any(serves), "the committee can see for itself");
-    assert!(banned(&effects).is_empty(), "one may lie");
+    assert!(banned(&effects).is_empty(), "one may be faulty");
 
     bench.boot();
     bench.begin();
@@ -94,7 +96,7 @@ fn a_rejection_is_persisted_then_sent_and_stays_after_a_restart() {
 }
 
 #[test]
-fn two_of_the_committee_name_the_contributor_and_nobody_waits_for_the_update() {
+fn two_of_the_committee_name_the_contributor_and_the_update_is_not_waited_for() {
     for own_first in [true, false] {
         let (mut bench, bad) = with_update_of(1);
         let other = another_of_the_committee(&bench, 1);
@@ -120,7 +122,7 @@ fn two_of_the_committee_name_the_contributor_and_nobody_waits_for_the_update() {
         let others = status.members.iter().enumerate().filter(|(m, other)| *m != 1 && other.here);
         let others = u16::try_from(others.count()).unwrap();
         assert_eq!(status.attendance.contributors, others, "all but the contributor");
-        // The others' updates are whole: the report does not wait for the bad one.
+        // The other updates are complete: the report does not wait for the malformed one.
         let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
         bench.done(contribute, JobOutput::Contribution(update(0)));
         let mut set = vec![commitment_digest(&bench, 0)];
@@ -131,7 +133,7 @@ fn two_of_the_committee_name_the_contributor_and_nobody_waits_for_the_update() {
             bench.done(is_check, GOOD);
             set.push(commitment_digest(&bench, contributor));
         }
-        // The own share in the own update.
+        // This member's own share of its own update.
         let own = |job: &Job| matches!(job, Job::CheckShare { update: dealer, .. } if dealer.member.0 == 0);
         bench.done(own, GOOD);
         let others = bench.others_of_the_committee();
@@ -168,7 +170,7 @@ fn a_rejection_of_another_update_is_no_contradiction() {
     assert!(banned(&effects).is_empty());
 }
 
-/// A check that fails for reasons of one's own accuses nobody; bytes that are gone are asked for again.
+/// A check that fails for a local reason accuses nobody; missing bytes are fetched again.
 #[test]
 fn a_check_that_failed_to_run_rejects_nothing() {
     let (mut bench, _) = with_update_of(1);
@@ -201,7 +203,7 @@ fn rejections_are_taken_from_the_committee_only_and_are_bounded() {
     assert_eq!(drops(&bench, "rejection: more than there can be updates"), 12);
 }
 
-/// Nobody accuses itself: the others do, and people see why the own update is left out.
+/// A member does not accuse itself: the others do, and its status shows why its update is left out.
 #[test]
 fn the_own_update_that_the_others_cannot_read_is_no_evidence_here() {
     let (mut bench, own) = Bench::with_an_own_update();
@@ -210,7 +212,7 @@ fn the_own_update_that_the_others_cannot_read_is_no_evidence_here() {
         effects.extend(bench.receive(member, Body::Rejection(own)));
     }
     assert!(banned(&effects).is_empty());
-    assert_eq!(drops(&bench, "rejection: the committee cannot read the own update"), 1);
+    assert_eq!(drops(&bench, "rejection: of this member's own update"), 1);
 }
 
 /// The evidence needs nothing but the members' keys.

@@ -1,4 +1,4 @@
-//! What proposers ask the committee to add. Member 0 of four, of the committee.
+//! The sets that proposers ask the committee to aggregate. Member 0 of four, in the committee.
 
 mod fixture;
 
@@ -13,7 +13,7 @@ use fixture::bench::Bench;
 use fixture::misbehaviour::*;
 use fixture::sign;
 
-/// In the vote on the set.
+/// In the certify phase.
 fn voting() -> Bench {
     let mut bench = Bench::new();
     bench.begin();
@@ -22,7 +22,8 @@ fn voting() -> Bench {
     bench
 }
 
-/// The others let views go until another member proposes: the view and the member.
+/// The other members let views time out until another member proposes; returns the view and that
+/// member.
 fn view_of_another(bench: &mut Bench) -> (View, u16) {
     loop {
         let view = bench.machine.status().view;
@@ -44,7 +45,7 @@ fn view_of_another(bench: &mut Bench) -> (View, u16) {
     }
 }
 
-/// A set of three updates; the last one of its kind.
+/// A set of three updates that differs from other such sets in its last one.
 fn set(kind: u8) -> UpdateSet {
     (1..4)
         .map(|m| (MemberIndex(m), CommitmentDigest([if m == 3 { kind } else { m as u8 }; 32])))
@@ -67,19 +68,19 @@ fn all_report(set: &UpdateSet) -> [(u16, UpdateSet); 3] {
     [0, 1, 3].map(|member| (member, set.clone()))
 }
 
-/// Whether this member sets about adding it: it asks for the commitments, which it has not got.
+/// Whether this member begins to aggregate the set: it requests the commitments that it lacks.
 fn adds(effects: &[Effect]) -> bool {
     sent(effects).iter().any(|(_, body)| matches!(body, Body::GetCommitments(_)))
 }
 
-/// Sixteen sets used to be all that a round had room for, whoever asked for them.
+/// A round once had room for sixteen sets in total, whoever asked for them.
 #[test]
-fn there_is_room_for_one_set_in_each_view_for_ever() {
+fn one_set_of_each_view_is_always_accepted() {
     let mut bench = voting();
     for kind in 10..50 {
         let (view, by) = view_of_another(&mut bench);
         assert!(adds(&ask(&mut bench, view, by, all_report(&set(kind)))), "view {view}");
-        // A second one in the same view has none.
+        // A second set in the same view is refused.
         assert!(!adds(&ask(&mut bench, view, by, all_report(&set(kind + 100)))));
     }
     assert_eq!(drops(&bench, "report bundle: a second set in one view"), 40);
@@ -96,16 +97,17 @@ fn different_reports_of_one_member_inside_collections_are_evidence() {
     let [(accused, evidence)] = banned(&ask(&mut bench, view, by, other)).try_into().unwrap();
     assert_eq!(accused, 3);
     assert!(is_proof(&bench, &evidence));
-    // And one that comes from its sender.
+    // A set is accepted from its proposer only.
     let effects = bench.receive(1, Body::Report(set(12)));
     let [(accused, evidence)] = banned(&effects).try_into().unwrap();
     assert_eq!(accused, 1);
     assert!(is_proof(&bench, &evidence));
 }
 
-/// One member attests what nobody has asked for; the others' attestations are kept all the same.
+/// One member attests sets that nobody has requested; the other members' attestations are kept all
+/// the same.
 #[test]
-fn attestations_of_one_member_take_no_room_from_another() {
+fn attestations_of_one_member_do_not_displace_those_of_another() {
     let mut bench = voting();
     let others = bench.others_of_the_committee();
     let attest =

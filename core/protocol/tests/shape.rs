@@ -1,4 +1,5 @@
-//! Commitments to something else than this round's updates: never fetched, listed or waited for, and people see why.
+//! Commitments whose layout or length differs from the round's: never fetched, listed or waited
+//! for, and the status shows why.
 
 mod fixture;
 
@@ -33,7 +34,7 @@ fn fetched(effects: &[Effect]) -> Vec<ObjectRef> {
     effects.iter().filter_map(of).collect()
 }
 
-/// This member still trains: it has no update of its own to compare with.
+/// This member is still training: it has no update of its own to compare with.
 #[test]
 fn an_update_of_another_shape_is_not_fetched_nor_waited_for_and_its_contributor_is_shown() {
     for (why, body) in misshapen() {
@@ -47,7 +48,8 @@ fn an_update_of_another_shape_is_not_fetched_nor_waited_for_and_its_contributor_
         };
         assert_eq!(drops(&bench, dropped), 1);
         assert_eq!(bench.machine.status().members[1].refused, Some(why));
-        // Everything else goes on, and the report is made at once when the other three are here.
+        // Everything else continues, and the report is made as soon as the other three have
+        // arrived.
         let contribute = |job: &Job| matches!(job, Job::Contribute { .. });
         bench.done(contribute, JobOutput::Contribution(update(0)));
         let mut set = vec![commitment_digest(&bench, 0)];
@@ -64,7 +66,7 @@ fn an_update_of_another_shape_is_not_fetched_nor_waited_for_and_its_contributor_
     }
 }
 
-/// The host is still at it: nothing is fetched on trust.
+/// The host has not computed the shape yet: nothing is fetched unchecked.
 #[test]
 fn nothing_is_fetched_before_the_shape_is_known() {
     let mut bench = Bench::new();
@@ -91,7 +93,8 @@ fn nothing_is_fetched_before_the_shape_is_known() {
     assert_eq!(drops(&bench, "commitment: another length than the round's updates have"), 2);
 }
 
-/// A host that cannot tell yet is asked again and again: without it this member could report nothing.
+/// A host that cannot compute the shape yet is asked again: without it this member could report
+/// nothing.
 #[test]
 fn the_shape_is_asked_for_again_until_the_host_knows() {
     let mut bench = Bench::new();

@@ -1,4 +1,4 @@
-//! Whoever asks a thousand times is answered as often as whoever asks once.
+//! A member that asks a thousand times gets as many answers as one that asks once.
 
 mod fixture;
 
@@ -16,13 +16,13 @@ use fixture::misbehaviour::{complaint, is_reseal, is_reveal};
 fn sent(effects: &[Effect]) -> usize {
     let bytes = |effect: &Effect| match effect {
         Effect::Send { bytes, .. } | Effect::Gossip(bytes) => bytes.len(),
-        Effect::ReadRecords { room_bytes, .. } => *room_bytes,
+        Effect::ReadRecords { limit_bytes, .. } => *limit_bytes,
         _ => 0,
     };
     effects.iter().map(bytes).sum()
 }
 
-/// What a thousand messages of member 1 make this member send.
+/// What this member sends in answer to a thousand messages of member 1.
 fn a_thousand(bench: &mut Bench, body: impl Fn(&Bench) -> Body) -> usize {
     let ask = |bench: &mut Bench| {
         let body = body(bench);
@@ -71,7 +71,7 @@ fn every_other_question_is_answered_once_in_a_while() {
     }
 }
 
-/// Old questions of a member that somebody else repeats do not use up what it may ask itself.
+/// Requests of a member that are replayed by another do not count against its own rate limit.
 #[test]
 fn what_is_repeated_by_others_is_counted_apart() {
     let (mut bench, own) = Bench::with_an_own_update();

@@ -12,6 +12,8 @@ mod repeats;
 mod report;
 mod set;
 mod source;
+mod spill;
+mod summary;
 mod tokenized;
 
 pub use check::{CheckProgress, OnCheck};
@@ -26,4 +28,5 @@ pub use report::{
     DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
 };
 pub use set::{Changes, DataSet, DataSettings, is_held_out};
-pub use tokenized::TokenizedExample;
+pub use summary::DataSummary;
+pub use tokenized::{ShortDigest, TokenizedExample};

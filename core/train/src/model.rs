@@ -11,6 +11,7 @@ mod base_gradients;
 mod batch;
 mod config;
 mod decoder;
+mod experts;
 mod frozen;
 mod kernels;
 mod layer;
@@ -29,7 +30,9 @@ mod weights;
 #[cfg(feature = "base-gradients")]
 pub use base_gradients::BaseGradients;
 pub use batch::{Batch, TokenSequence};
-pub use config::{Activation, Family, ModelConfig, NormPlaces, QkNorm, Rope, RopeScaling};
+pub use config::{
+    Activation, ExpertShape, Family, ModelConfig, NormPlaces, QkNorm, Rope, RopeScaling,
+};
 pub use decoder::{Decoder, StageSeconds};
 pub use frozen::{BasePrecision, Unfit};
 pub use lora::Projection;

@@ -4,7 +4,9 @@ mod fixture;
 
 use std::path::Path;
 
-use fedshield_train::data::{DataReport, DataSettings};
+use fedshield_train::data::{
+    DataReport, DataSet, DataSettings, FieldMap, OnBadLine, Reading, TokenizedExample,
+};
 use fedshield_train::load::{LoadedModel, open_tokenizer};
 use fedshield_train::text::{Template, TextTokenizer};
 
@@ -135,4 +137,65 @@ fn a_tokenizer_is_had_without_the_weights() {
     std::fs::remove_file(&weights).unwrap();
     same();
     assert!(LoadedModel::open(&model).is_err());
+}
+
+#[test]
+fn a_data_set_on_disk_is_the_one_in_memory_and_keeps_no_text_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = tokenizer(folder.path());
+    let lines: String = (0..300).map(|n| line(&format!("what is sky {n}"), "blue")).collect();
+    let named = r#"{"frage": "what is snow", "antwort": "white", "other": 1}"#;
+    let path = write(folder.path(), "d.jsonl", &lines);
+    let mapped = write(folder.path(), "m.jsonl", &format!("{named}\n"));
+    let home = folder.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let map = [("question", "frage"), ("answer", "antwort")];
+    let map = FieldMap::new(map.map(|(a, b)| (a.to_owned(), b.to_owned())).into()).unwrap();
+    let reading = Reading { map, ..Reading::default() };
+    for (path, reading, keeps_text) in [
+        (&path, Reading::default(), true),
+        (&path, Reading::default(), false),
+        (&mapped, reading, true),
+    ] {
+        let here = DataSettings { held_out: 0.0, keeps_text, reading, ..settings() };
+        let there = DataSettings { spill: Some(home.clone()), ..here.clone() };
+        let paths = std::slice::from_ref(path);
+        let load = |settings| DataSet::load(paths, &tokenizer, settings).unwrap();
+        let (here, there) = (load(&here), load(&there));
+        assert_eq!(here.summary(), there.summary());
+        assert_eq!((here.changes(&there).more, here.changes(&there).fewer), (0, 0));
+        assert_eq!(here.train.len(), there.train.len());
+        for (a, b) in here.train.iter().zip(&there.train) {
+            assert_eq!(a.sequence().unwrap(), b.sequence().unwrap());
+            assert_eq!(a.shown().unwrap(), b.shown().unwrap());
+            assert_eq!((a.token_count(), a.digest()), (b.token_count(), b.digest()));
+        }
+        assert_eq!(there.train[0].example().unwrap().answer().is_empty(), !keeps_text);
+    }
+    assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "the file has no name");
+    let gone = DataSettings { spill: Some(folder.path().join("gone")), ..settings() };
+    let error = DataSet::load(&[path], &tokenizer, &gone).unwrap_err().to_string();
+    assert!(error.contains("gone"), "{error}");
+    // What docs/OPERATING.md says of the memory for each example.
+    assert!(size_of::<TokenizedExample>() <= 72);
+}
+
+#[test]
+fn a_summary_says_what_the_lines_hold() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokenizer = tokenizer(folder.path());
+    let unknown = r#"{"instruction": "sky", "output": "blue", "mood": "x"}"#;
+    let text = format!(
+        "{unknown}\nno line\n{}{}",
+        line("sky", &"blue ".repeat(40)),
+        line(&"big ".repeat(80), "small")
+    );
+    let path = write(folder.path(), "d.jsonl", &text);
+    let reading = Reading { on_bad_line: OnBadLine::Skip, ..Reading::default() };
+    let settings = DataSettings { max_length: 60, reading, ..settings() };
+    let summary = DataSet::load(&[path], &tokenizer, &settings).unwrap().summary();
+    assert_eq!((summary.examples, summary.held_out, summary.longest), (2, 0, 60));
+    assert_eq!((summary.truncated, summary.dropped, summary.skipped), (2, 1, 1));
+    assert!(summary.skipped_first[0].contains("d.jsonl:2: not valid JSON"), "{summary:?}");
+    assert_eq!(summary.unknown.into_iter().collect::<Vec<_>>(), [("mood".to_owned(), 1)]);
 }

@@ -24,7 +24,8 @@ fn the_gradient_of_r_is_what_the_loss_does() {
     let path = fixture::write_model(folder.path());
     let trainer = fixture::trainer(&path);
     let data = fixture::data(&trainer, &fixture::write_data(folder.path(), 0));
-    let sequences: Vec<TokenSequence> = data.train.iter().take(4).map(|e| e.sequence()).collect();
+    let sequences: Vec<TokenSequence> =
+        data.train.iter().take(4).map(|e| e.sequence().unwrap()).collect();
     let batch = [Batch::new(&sequences.iter().collect::<Vec<_>>()).unwrap()];
     let device = ComputeDevice::Cpu.open().unwrap();
     let decoder = LoadedModel::open(&path).unwrap().decoder(&device, BasePrecision::F32).unwrap();

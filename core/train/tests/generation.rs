@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::path::Path;
 
 use fedshield_train::adapter::{LoraAdapter, PeftAdapter};
-use fedshield_train::data::Example;
+use fedshield_train::data::{Example, Role, Turn};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, Decoder};
 use fedshield_train::text::{Rendered, Template};
@@ -15,8 +15,13 @@ use fedshield_train::{
 
 /// A family's tiny model with a tokenizer of 64 words and a long context, and its adapter.
 fn open(family: &str, work: &Path) -> (Trainer, Decoder, LoraAdapter) {
+    open_with(family, work, None)
+}
+
+/// The same, whose template writes this token behind an answer.
+fn open_with(family: &str, work: &Path, stop: Option<u32>) -> (Trainer, Decoder, LoraAdapter) {
     let from = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity").join(family);
-    let folder = work.join(family);
+    let folder = work.join(format!("{family}{}", stop.unwrap_or_default()));
     std::fs::create_dir(&folder).unwrap();
     for entry in std::fs::read_dir(&from).unwrap().flatten() {
         if entry.path().is_file() {
@@ -29,12 +34,21 @@ fn open(family: &str, work: &Path) -> (Trainer, Decoder, LoraAdapter) {
     config["max_position_embeddings"] = 1200.into();
     std::fs::write(&path, config.to_string()).unwrap();
     let vocabulary: serde_json::Map<_, _> = (0..64)
-        .map(|i| (if i == 2 { "<end>".to_owned() } else { format!("w{i}") }, i.into()))
+        .map(|i| match i {
+            2 => ("<end>".to_owned(), i.into()),
+            i if stop == Some(i) => ("<stop>".to_owned(), i.into()),
+            i => (format!("w{i}"), i.into()),
+        })
         .collect();
+    let added = |id: u32, content: &str| {
+        serde_json::json!({"id": id, "content": content, "single_word": false, "lstrip": false,
+            "rstrip": false, "normalized": false, "special": true})
+    };
+    let added: Vec<_> =
+        std::iter::once(added(2, "<end>")).chain(stop.map(|id| added(id, "<stop>"))).collect();
     let tokenizer = serde_json::json!({
         "version": "1.0", "truncation": null, "padding": null,
-        "added_tokens": [{"id": 2, "content": "<end>", "single_word": false, "lstrip": false,
-            "rstrip": false, "normalized": false, "special": true}],
+        "added_tokens": added,
         "normalizer": null, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
         "decoder": null, "model": {"type": "WordLevel", "vocab": vocabulary, "unk_token": "w0"},
     });
@@ -44,13 +58,17 @@ fn open(family: &str, work: &Path) -> (Trainer, Decoder, LoraAdapter) {
     let named = std::collections::BTreeMap::from(special);
     std::fs::write(folder.join("tokenizer_config.json"), serde_json::json!(named).to_string())
         .unwrap();
-    let model = LoadedModel::open(&folder).unwrap();
+    let mut model = LoadedModel::open(&folder).unwrap();
+    model.tokenizer.chat_template = stop.map(|_| ENDED_BY_STOP.to_owned());
     let adapter =
         PeftAdapter::open(&from.join("adapter")).and_then(|peft| peft.lora(&model.config)).unwrap();
     let decoder = model.decoder(&cpu(), BasePrecision::F32).unwrap();
     let settings = TrainSettings { device: "cpu".parse().unwrap(), ..TrainSettings::default() };
     (Trainer::new(model, settings).unwrap(), decoder, adapter)
 }
+
+const ENDED_BY_STOP: &str = "{% for m in messages %}{{ m.content }}\
+    {% if m.role == 'assistant' %} <stop>{% endif %}{% endfor %}";
 
 fn words(ids: &[u32]) -> String {
     ids.iter().map(|id| format!("w{id}")).collect::<Vec<_>>().join(" ")
@@ -100,6 +118,7 @@ fn kept_positions_give_the_tokens_of_whole_passes() {
     for family in [
         "llama3",
         "mistral",
+        "qwen3_moe_step",
         "qwen2_window",
         "qwen3_window",
         "gemma3",
@@ -161,4 +180,26 @@ fn answers_end_where_they_should() {
     let quiet = &mut |_: &str| ControlFlow::Continue(());
     let error = trainer.continue_with(&mut generation, &empty, &sampling, quiet).unwrap_err();
     assert!(error.to_string().contains("no tokens"), "{error}");
+}
+
+/// The tokenizer's only end token is `<end>`; what the template writes behind an answer is another one.
+#[test]
+fn an_answer_ends_where_the_template_ends_a_turn() {
+    let work = tempfile::tempdir().unwrap();
+    let (_, decoder, adapter) = open("llama", work.path());
+    let ids = prompt(9);
+    let expected = whole(&decoder, &adapter, &ids, 30);
+    let at = (1..expected.len()).find(|at| !expected[..*at].contains(&expected[*at])).unwrap();
+    let stop = expected[at];
+    assert!(!ids.contains(&stop), "another prompt is needed");
+    let (trainer, _, adapter) = open_with("llama", work.path(), Some(stop));
+    assert!(!trainer.tokenizer().is_end(stop));
+    let turns = vec![Turn::new(Role::User, words(&ids)), Turn::new(Role::Assistant, "w3")];
+    let example = Example::Chat(turns.into());
+    let prompt = Template::Model.render_prompt(&example, trainer.tokenizer()).unwrap();
+    let mut generation = trainer.generation(Some(&adapter)).unwrap();
+    let sampling = Sampling { max_tokens: 30, ..Sampling::default() };
+    let quiet = &mut |_: &str| ControlFlow::Continue(());
+    let answer = trainer.continue_with(&mut generation, &prompt, &sampling, quiet).unwrap();
+    assert_eq!((answer.end, answer.text), (AnswerEnd::Stop, words(&expected[..at])));
 }

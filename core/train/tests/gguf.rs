@@ -50,7 +50,7 @@ fn assert_logits(model: &LoadedModel, name: &str) {
 
 #[test]
 fn every_family_gives_the_logits_of_transformers() {
-    for name in ["qwen3", "smollm3", "olmo2", "phi3", "gemma3"] {
+    for name in ["qwen3", "qwen3moe", "smollm3", "olmo2", "phi3", "gemma3"] {
         let model = LoadedModel::open(&folder().join(format!("{name}.gguf"))).unwrap();
         assert_eq!(model.warnings, Vec::<String>::new());
         assert_logits(&model, name);

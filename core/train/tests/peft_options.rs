@@ -1,10 +1,13 @@
 //! PEFT's options: each adapter of `tests/parity/adapters` (made by `make_adapters.py`) gives PEFT's logits, and what is
 //! not plain LoRA, or not what its configuration says, is refused by name.
 
+#[path = "peft_options/hostile.rs"]
+mod hostile;
+
 use std::path::{Path, PathBuf};
 
-use fedshield_train::adapter::{PeftAdapter, import_peft};
-use fedshield_train::federated::FederatedSettings;
+use fedshield_train::adapter::{Adapter, ModuleNames, PeftAdapter};
+use fedshield_train::federated::{Algorithm, Factor, FederatedSettings};
 use fedshield_train::load::{SafetensorsSource, write_safetensors};
 use fedshield_train::model::{BasePrecision, Decoder, ModelConfig};
 use fedshield_train::{adapter_logits, cpu};
@@ -55,25 +58,156 @@ fn every_option_gives_pefts_logits() {
     }
 }
 
+/// Logits of the tiny Llama 3 with an adapter, for the ids of its reference.
+fn logits_with(adapter: &dyn Adapter) -> Vec<f32> {
+    let base = SafetensorsSource::open_folder(&parity().join("llama3")).unwrap();
+    let decoder = Decoder::load(&config(), &base, &cpu(), BasePrecision::F32).unwrap();
+    let reference = SafetensorsSource::open_file(&parity().join("llama3/reference.safetensors"));
+    let (shape, ids) = reference.unwrap().read_any("ids").unwrap();
+    let ids: Vec<u32> = ids.iter().map(|id| *id as u32).collect();
+    adapter_logits(&decoder, adapter, &ids, shape[1])
+}
+
+fn difference(ours: &[f32], theirs: &[f32]) -> f32 {
+    assert_eq!(ours.len(), theirs.len());
+    let largest = theirs.iter().fold(0f32, |m, v| m.max(v.abs()));
+    ours.iter().zip(theirs).fold(0f32, |m, (x, y)| m.max((x - y).abs())) / largest
+}
+
 #[test]
-fn a_federation_takes_one_rank_and_alpha_in_every_layer_and_refuses_the_rest_by_name() {
-    let (config, settings) = (config(), FederatedSettings::default());
-    let import =
-        |name: &str| import_peft(&parity().join("adapters").join(name), &config, &settings);
-    for name in ["rank_pattern", "alpha_pattern", "rslora_patterns"] {
-        let error = import(name).unwrap_err().to_string();
-        assert!(error.contains("one rank, one alpha") && error.contains("_proj"), "{error}");
+fn a_federation_starts_from_every_option_with_pefts_logits() {
+    let settings = FederatedSettings::default();
+    let logits = SafetensorsSource::open_file(&parity().join("adapters/logits.safetensors"));
+    let logits = logits.unwrap();
+    let mut digests = std::collections::BTreeSet::new();
+    for name in names() {
+        let peft = PeftAdapter::open(&parity().join("adapters").join(&name)).unwrap();
+        let global = peft.global(&config(), &settings).unwrap();
+        let spec = global.layout().spec();
+        assert_eq!(spec, peft.federated_spec(), "{name}");
+        assert!(spec.alpha.fract() == 0.0 && spec.alpha >= 1.0, "{name}: alpha {}", spec.alpha);
+        let away = difference(&logits_with(&global), &logits.read_any(&name).unwrap().1);
+        assert!(away <= 1e-5, "{name}: {away:e}");
+        assert!(digests.insert(peft.digest().unwrap()), "{name} has the digest of another");
+        // The same files give the same adapter at every member.
+        assert_eq!(peft.global(&config(), &settings).unwrap(), global, "{name}");
     }
-    for name in ["one_layer", "layers_pattern", "excluded", "full_names"] {
-        let error = import(name).unwrap_err().to_string();
-        assert!(error.contains("same projections in every layer"), "{name}: {error}");
+    let spec = |name: &str| {
+        let peft = PeftAdapter::open(&parity().join("adapters").join(name)).unwrap();
+        (peft.federated_spec(), peft.spec().ok())
+    };
+    // Alike in every layer and whole: the federation has the adapter's own.
+    for name in ["default_keys", "all_linear", "excluded_regex", "orthogonal", "rslora"] {
+        let (shared, own) = spec(name);
+        assert_eq!(Some(shared), own, "{name}");
+    }
+    let filled_up = |name: &str| {
+        PeftAdapter::open(&parity().join("adapters").join(name)).unwrap().is_filled_up()
+    };
+    assert!(!filled_up("default_keys") && !filled_up("rslora"));
+    // The file of the second does not show that the model has a second layer.
+    for name in ["rank_pattern", "layers_pattern", "fractional_alpha", "one_layer"] {
+        assert!(filled_up(name), "{name}");
     }
     // alpha / sqrt(4) is 2 alpha / 4.
-    let layout = import("rslora").unwrap();
-    assert_eq!((layout.layout().rank(), layout.layout().alpha()), (4, 12.0));
-    let plain = import("default_keys").unwrap();
-    assert_eq!(plain.layout().spec().target_modules.len(), 2);
-    assert_eq!(import("fractional_alpha").unwrap().layout().alpha(), 2.5);
+    assert_eq!((spec("rslora").0.rank, spec("rslora").0.alpha), (4, 12.0));
+    assert_eq!((spec("rank_pattern").0.rank, spec("fractional_alpha").0.alpha), (5, 3.0));
+    assert_eq!(spec("one_layer").0.target_modules.len(), 2);
+    let error = PeftAdapter::open(&parity().join("adapters/rank_pattern")).unwrap().spec();
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("one rank, one alpha") && error.contains("_proj"), "{error}");
+}
+
+#[test]
+fn what_is_filled_up_begins_as_a_new_adapter_does() {
+    let settings = FederatedSettings::default();
+    let open = |name: &str| PeftAdapter::open(&parity().join("adapters").join(name)).unwrap();
+    let global = open("one_layer").global(&config(), &settings).unwrap();
+    let layout = global.layout();
+    for ((module, a), (_, b)) in layout.ranges(Factor::A).zip(layout.ranges(Factor::B)) {
+        let (a, b) = (&global.values(Factor::A)[a], &global.values(Factor::B)[b]);
+        let bound = (module.inputs as f32).sqrt().recip();
+        if module.layer == 0 {
+            assert!(b.iter().all(|value| *value == 0.0));
+            assert!(a.iter().all(|value| value.abs() <= bound));
+        }
+        assert!(a.iter().any(|value| *value != 0.0));
+    }
+    let settings = FederatedSettings { algorithm: Algorithm::FedSb, ..settings };
+    let error = open("one_layer").global(&config(), &settings).unwrap_err().to_string();
+    assert!(error.contains("layers.0") && error.contains("fed-sb"), "{error}");
+    open("rank_pattern").global(&config(), &settings).unwrap();
+}
+
+/// A copy of an adapter whose tensors have other names.
+fn renamed(name: &str, rename: impl Fn(&str) -> String) -> (tempfile::TempDir, PathBuf) {
+    let folder = tempfile::tempdir().unwrap();
+    let from = parity().join("adapters").join(name);
+    let config = "adapter_config.json";
+    std::fs::copy(from.join(config), folder.path().join(config)).unwrap();
+    let weights = "adapter_model.safetensors";
+    let source = SafetensorsSource::open_file(&from.join(weights)).unwrap();
+    let tensors = source.names().map(|name| (rename(name), source.read_any(name).unwrap()));
+    write_safetensors(&folder.path().join(weights), &tensors.collect()).unwrap();
+    let path = folder.path().to_owned();
+    (folder, path)
+}
+
+#[test]
+fn names_of_multimodal_checkpoints_are_the_same_adapter() {
+    let plain = PeftAdapter::open(&parity().join("adapters/rank_pattern")).unwrap();
+    let lora = plain.lora(&config()).unwrap();
+    for inside in ["model.language_model.layers", "language_model.model.layers"] {
+        let (folder, path) = renamed("rank_pattern", |name| name.replace("model.layers", inside));
+        let peft = PeftAdapter::open(&path).unwrap();
+        assert_eq!(peft.lora(&config()).unwrap(), lora, "{inside}");
+        assert_eq!(peft.digest().unwrap(), plain.digest().unwrap());
+        // A part that text does not pass through has no effect as long as its B is zero.
+        let weights = path.join("adapter_model.safetensors");
+        let source = SafetensorsSource::open_file(&weights).unwrap();
+        let read = |name: &str| (name.to_owned(), source.read_any(name).unwrap());
+        let mut tensors: std::collections::BTreeMap<_, _> = source.names().map(read).collect();
+        let vision = "base_model.model.model.vision_tower.encoder.layers.0.self_attn.q_proj";
+        tensors.insert(format!("{vision}.lora_A.weight"), (vec![2, 4], vec![0.5; 8]));
+        tensors.insert(format!("{vision}.lora_B.weight"), (vec![4, 2], vec![0.0; 8]));
+        let (seen, trained) = (folder.path().join("seen"), folder.path().join("trained"));
+        for (to, value) in [(&seen, 0.0), (&trained, 0.5)] {
+            std::fs::create_dir(to).unwrap();
+            std::fs::copy(path.join("adapter_config.json"), to.join("adapter_config.json"))
+                .unwrap();
+            tensors.insert(format!("{vision}.lora_B.weight"), (vec![4, 2], vec![value; 8]));
+            write_safetensors(&to.join("adapter_model.safetensors"), &tensors).unwrap();
+        }
+        assert_eq!(PeftAdapter::open(&seen).unwrap().lora(&config()).unwrap(), lora);
+        let error = PeftAdapter::open(&trained).err().unwrap().to_string();
+        assert!(error.contains("vision_tower") && error.contains("exclude_modules"), "{error}");
+    }
+    // An adapter is for one checkpoint.
+    let other = "layers.1.self_attn.q_proj";
+    let (_folder, path) = renamed("rank_pattern", |name| {
+        let inside =
+            if name.contains(other) { "model.language_model.layers" } else { "model.layers" };
+        name.replace("model.layers", inside)
+    });
+    let error = PeftAdapter::open(&path).err().unwrap().to_string();
+    assert!(error.contains("another checkpoint"), "{error}");
+}
+
+#[test]
+fn what_is_exported_under_other_names_is_the_same_adapter() {
+    for name in ["default_keys", "rank_pattern", "alpha_pattern", "layers_pattern", "full_names"] {
+        let plain = PeftAdapter::open(&parity().join("adapters").join(name)).unwrap();
+        for names in [ModuleNames::Text, ModuleNames::Multimodal] {
+            let out = tempfile::tempdir().unwrap();
+            plain.export_as(out.path(), names).unwrap();
+            let back = PeftAdapter::open(out.path()).unwrap();
+            assert_eq!(back.lora(&config()).unwrap(), plain.lora(&config()).unwrap(), "{name}");
+            assert_eq!(back.digest().unwrap(), plain.digest().unwrap(), "{name}");
+            let text = std::fs::read_to_string(out.path().join("adapter_config.json")).unwrap();
+            let inside = text.contains("vision_tower") || text.contains("language_model");
+            assert_eq!(inside, names == ModuleNames::Multimodal, "{name}: {text}");
+        }
+    }
 }
 
 /// A copy of an adapter whose configuration has other values.
@@ -124,7 +258,33 @@ fn what_is_no_plain_lora_is_refused_by_its_field() {
         ("task_type", json!("SEQ_CLS"), "CAUSAL_LM"),
         ("some_new_config", json!({"x": 1}), "unknown"),
         ("scale_by_two", json!(true), "unknown"),
+        ("peft_type", json!("VERA"), "only LORA"),
+        ("peft_type", json!("PREFIX_TUNING"), "only LORA"),
+        ("peft_type", json!(7), "peft_type is 7"),
+        ("bias", json!("lora_only"), "biases"),
+        ("init_lora_weights", json!("pissa_niter_4"), "path_initial_model"),
+        ("init_lora_weights", json!(7), "init_lora_weights"),
+        ("target_parameters", json!(["mlp.experts.gate_up_proj"]), "parameters"),
+        ("modules_to_save", json!(["embed_tokens", "lm_head"]), "merge_and_unload"),
         ("lora_alpha", json!(0), "positive"),
+        ("lora_alpha", json!(-16), "lora_alpha is -16"),
+        ("lora_alpha", json!("16"), "lora_alpha is \"16\""),
+        ("r", json!(0), "r is 0"),
+        ("r", json!(-8), "r is -8"),
+        ("r", json!(8.5), "r is 8.5"),
+        ("r", json!("8"), "r is \"8\""),
+        ("r", json!(100_000), "gives it rank 100000"),
+        ("use_rslora", json!("yes"), "use_rslora is \"yes\""),
+        ("target_modules", json!({"q_proj": 1}), "target_modules is"),
+        ("target_modules", json!([1, 2]), "target_modules is [1,2]"),
+        ("layers_to_transform", json!(-1), "layers_to_transform is -1"),
+        ("layers_to_transform", json!("1"), "layers_to_transform is \"1\""),
+        ("exclude_modules", json!("("), "exclude_modules"),
+        ("rank_pattern", json!({"q_proj": 0}), "rank_pattern \"q_proj\" is 0"),
+        ("rank_pattern", json!({"q_proj": "8"}), "rank_pattern or alpha_pattern"),
+        ("rank_pattern", json!([["q_proj", 8]]), "rank_pattern or alpha_pattern"),
+        ("rank_pattern", json!({"(": 8}), "rank_pattern"),
+        ("alpha_pattern", json!({"q_proj": null}), "rank_pattern or alpha_pattern"),
         ("target_modules", json!(null), "target_modules is missing"),
         ("target_modules", json!(["q_proj"]), "does not mean this module"),
         ("target_modules", json!(["q_proj", "v_proj", "k_proj"]), "k_proj.lora_A.weight: missing"),

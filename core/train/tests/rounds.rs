@@ -61,7 +61,7 @@ fn two_members_learn_what_neither_has_alone() {
     }
     let template = DataSettings::default().template;
     let sampling = Sampling { max_tokens: 12, ..Sampling::default() };
-    let example = &sets[0].train[0].example;
+    let example = &sets[0].train[0].example().unwrap();
     let answer = trainer.answer(Some(&global), template, example, &sampling).unwrap();
     assert!(answer.split_whitespace().count() <= 12);
 }

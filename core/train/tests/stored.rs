@@ -6,9 +6,10 @@ mod fixture;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use fedshield_train::cpu;
+use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, SafetensorsSource, write_safetensors};
 use fedshield_train::model::BasePrecision;
+use fedshield_train::{adapter_logits, cpu};
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -107,4 +108,25 @@ fn a_tensor_without_a_place_is_refused_by_name() {
     }
     let name = "model.layers.0.self_attn.rotary_emb.inv_freq";
     opened(|t| drop(t.insert(name.into(), (vec![1], vec![1.0]))), |_| ()).unwrap();
+}
+
+/// Folders whose projections are packed, written and read by `parity/make_packed_folders.py`.
+#[test]
+fn packed_folders_give_the_logits_of_transformers() {
+    for kind in ["nf4", "fp8"] {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/packed").join(kind);
+        let model = LoadedModel::open(&folder).unwrap();
+        let decoder = model.decoder(&cpu(), BasePrecision::F32).unwrap();
+        let layout = AdapterLayout::new(&model.config, &AdapterSpec::default()).unwrap();
+        let adapter = GlobalAdapter::new(layout, &FederatedSettings::default(), [0; 32]);
+        let path = folder.join("reference.safetensors");
+        let reference = SafetensorsSource::open_file(&path).unwrap();
+        let ids: Vec<u32> =
+            reference.read_any("ids").unwrap().1.iter().map(|id| *id as u32).collect();
+        let ours = adapter_logits(&decoder, &adapter, &ids, ids.len());
+        let theirs = reference.read_any("logits").unwrap().1;
+        let largest = theirs.iter().fold(0f32, |m, v| m.max(v.abs()));
+        let difference = ours.iter().zip(&theirs).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
+        assert!(difference <= 1e-5 * largest, "{kind}: {difference:e} of {largest:e}");
+    }
 }

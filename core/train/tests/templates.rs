@@ -184,6 +184,39 @@ fn plain_texts_have_the_tokens_and_masks_of_trl() {
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
+/// `make_vicuna.py` writes what FastChat's own preprocessing gives.
+#[test]
+fn vicuna_has_the_tokens_and_labels_of_fastchat() {
+    type Case = (String, String, Vec<String>, Vec<u32>, Vec<(usize, usize)>);
+    let bytes = std::fs::read(folder().join("vicuna.json")).unwrap();
+    let cases: Vec<Case> = serde_json::from_slice(&bytes).unwrap();
+    let mut wrong = Vec::new();
+    let mut same = 0;
+    for (tokenizer, name, texts, ids, learned) in cases {
+        let tokenizer_of = open_tokenizer(&folder().join("tokenizers").join(&tokenizer)).unwrap();
+        let role = |at: usize| if at.is_multiple_of(2) { Role::User } else { Role::Assistant };
+        let turns = texts.iter().enumerate().map(|(at, text)| Turn::new(role(at), text.as_str()));
+        let example = Example::Chat(turns.collect::<Vec<Turn>>().into());
+        let found = Template::Vicuna.tokenize(&example, &tokenizer_of, LIMIT);
+        if texts.iter().any(String::is_empty) {
+            assert!(found.unwrap_err().to_string().contains("an empty turn"));
+            continue;
+        }
+        let found = found.unwrap();
+        let place = format!("{tokenizer} {name}");
+        if found[0].sequence.ids != ids {
+            wrong.push(format!("{place}: ids {:?} instead of {ids:?}", found[0].sequence.ids));
+        } else if !learned.is_empty() {
+            match difference(&found, &[(ids, learned)]) {
+                None => same += 1,
+                Some(difference) => wrong.push(format!("{place}: {difference}")),
+            }
+        }
+    }
+    println!("{same} the same");
+    assert!(wrong.is_empty() && same > 10, "{same}: {wrong:#?}");
+}
+
 /// Characters that tokenizers, templates and offsets may trip over.
 const PIECES: [&str; 24] = [
     "a",

@@ -39,7 +39,8 @@ pub struct Config {
     pub weight: u32,
     /// Multiaddresses to listen on.
     pub listen: Vec<String>,
-    /// Multiaddresses under which others reach this node, if they differ from `listen` (NAT, port forwarding).
+    /// Multiaddresses under which others reach this node, if they differ from `listen` (NAT, port
+    /// forwarding).
     pub external_addresses: Vec<String>,
     /// IP addresses and networks of the operator's own reverse proxies: connections from them are
     /// not counted as one origin.

@@ -138,8 +138,7 @@ fn list(text: &str) -> Result<Value, String> {
     Ok(Value::Array(parts))
 }
 
-const LIST_FORMS: &str =
-    "a list is written with commas (a, b) or as in config.toml ([\"a\", \"b\"])";
+const LIST_FORMS: &str = "write a list with commas (a, b) or as in config.toml ([\"a\", \"b\"])";
 
 #[cfg(test)]
 mod tests {

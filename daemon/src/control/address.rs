@@ -26,7 +26,8 @@ impl SocketPath {
     /// A short path for `path`, whose folder must exist if the path is long.
     ///
     /// # Errors
-    /// An error of opening the folder; [`io::ErrorKind::InvalidInput`] if the name itself is too long.
+    /// An error of opening the folder; [`io::ErrorKind::InvalidInput`] if the name itself is too
+    /// long.
     pub(super) fn to(path: &Path) -> io::Result<Self> {
         if length(path) <= MAX_PATH_BYTES {
             return Ok(Self { path: path.to_path_buf(), _folder: None });

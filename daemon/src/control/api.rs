@@ -50,9 +50,9 @@ pub use condition::{Condition, Severity};
 pub use doctor::{Check, DoctorView, Verdict};
 pub use evidence::{EvidenceRequest, EvidenceView, LiftRequest, LiftView};
 pub use federation::{
-    ConfirmRequest, DropRequest, ExpectedMember, FederationSummary, FederationView, FoundRequest,
-    InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, Listing, MemberView,
-    NewFederation,
+    ConfirmRequest, DataSummary, DropRequest, ExpectedMember, FederationSummary, FederationView,
+    FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView,
+    Listing, MemberView, NewFederation,
 };
 pub use peers::{
     AddressOrigin, ConnectionView, KnownAddressView, MemberTransport, PeerAddresses, PeerRequest,

@@ -126,7 +126,8 @@ impl ControlClient {
     /// Freezes the draft.
     ///
     /// # Errors
-    /// [`ErrorCode::NotOwner`], [`ErrorCode::TooFewMembers`], [`ErrorCode::ListMismatch`]; see [`Self::status`].
+    /// [`ErrorCode::NotOwner`], [`ErrorCode::TooFewMembers`], [`ErrorCode::ListMismatch`]; see
+    /// [`Self::status`].
     pub async fn found(&self, body: &FoundRequest) -> Result<FederationView, ApiError> {
         self.post(path::FEDERATION_FOUND, body).await
     }
@@ -134,7 +135,8 @@ impl ControlClient {
     /// Confirms the frozen list of members by its phrase.
     ///
     /// # Errors
-    /// [`ErrorCode::ListMismatch`], [`ErrorCode::WrongState`] before there is one; see [`Self::status`].
+    /// [`ErrorCode::ListMismatch`], [`ErrorCode::WrongState`] before there is one; see
+    /// [`Self::status`].
     pub async fn confirm(&self, body: &ConfirmRequest) -> Result<FederationView, ApiError> {
         self.post(path::FEDERATION_CONFIRM, body).await
     }
@@ -142,7 +144,8 @@ impl ControlClient {
     /// Leaves a draft, or a federation in which no round has ended.
     ///
     /// # Errors
-    /// [`ErrorCode::WrongState`] once a round has ended, or for a draft's owner; see [`Self::status`].
+    /// [`ErrorCode::WrongState`] once a round has ended, or for a draft's owner; see
+    /// [`Self::status`].
     pub async fn leave(&self, body: &LeaveRequest) -> Result<LeftView, ApiError> {
         self.post(path::FEDERATION_LEAVE, body).await
     }
@@ -150,7 +153,8 @@ impl ControlClient {
     /// Takes a founder off the draft's list.
     ///
     /// # Errors
-    /// [`ErrorCode::NotOwner`], [`ErrorCode::InvalidRequest`] for a name that is not on it; see [`Self::status`].
+    /// [`ErrorCode::NotOwner`], [`ErrorCode::InvalidRequest`] for a name that is not on it; see
+    /// [`Self::status`].
     pub async fn drop_member(&self, body: &DropRequest) -> Result<FederationView, ApiError> {
         self.post(path::FEDERATION_DROP, body).await
     }
@@ -174,7 +178,8 @@ impl ControlClient {
     /// Reads the terms behind an invite, or accepts them.
     ///
     /// # Errors
-    /// The codes that begin with `invite`, [`ErrorCode::ModelMismatch`], [`ErrorCode::Unreachable`] and more.
+    /// The codes that begin with `invite`, [`ErrorCode::ModelMismatch`], [`ErrorCode::Unreachable`]
+    /// and more.
     pub async fn join(&self, body: &JoinRequest) -> Result<JoinView, ApiError> {
         self.post(path::JOIN, body).await
     }

@@ -1,4 +1,5 @@
-//! Which addresses a node announces: in invites, in the manifest, and under its signature after that.
+//! Which addresses a node announces: in invites, in the manifest, and under its signature after
+//! that.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
@@ -153,7 +154,8 @@ mod tests {
         }
     }
 
-    /// A host with a bridge for each of its projects, as libp2p reports it: all of TCP and all of QUIC, in any order.
+    /// A host with a bridge for each of its projects, as libp2p reports it: all of TCP and all of
+    /// QUIC, in any order.
     #[test]
     fn on_a_machine_with_many_bridges_others_are_told_of_the_one_that_leads_out() {
         let mut names: Vec<(String, String)> = (0..12)
@@ -176,7 +178,7 @@ mod tests {
         }
         let named: Vec<(&str, &str)> =
             names.iter().map(|(i, n)| (i.as_str(), n.as_str())).collect();
-        let interfaces = Interfaces::given(&named, "eth0", &["2001:db8::8"]);
+        let interfaces = Interfaces::from_names(&named, "eth0", &["2001:db8::8"]);
         let kind = |ip: &str| if ip.contains(':') { "ip6" } else { "ip4" };
         let quic = names.iter().map(|(ip, _)| format!("/{}/{ip}/udp/7000/quic-v1", kind(ip)));
         let tcp = names.iter().map(|(ip, _)| format!("/{}/{ip}/tcp/7000", kind(ip)));

@@ -129,7 +129,7 @@ pub enum FoundingError {
     },
     /// The invite has expired, by the owner's clock or, if the owner was not asked, by this
     /// machine's.
-    #[error("{expiry}{}", unasked(unasked_because.as_ref()))]
+    #[error("{expiry}{}", unasked_text(unasked_because.as_ref()))]
     Expired {
         /// The time of expiry and the clocks that it was compared with.
         expiry: Expiry,
@@ -179,7 +179,7 @@ pub enum FoundingError {
     Request(String),
     /// The manifest is not valid.
     #[error(transparent)]
-    Manifest(#[from] manifest::FoundingError),
+    Manifest(#[from] manifest::ManifestSignatureError),
     /// The owner cannot be reached.
     #[error("no answer from the owner: {0}")]
     Port(#[from] JoinPortError),
@@ -213,7 +213,7 @@ fn list(names: &[String]) -> String {
     if names.is_empty() { "none".to_owned() } else { names.join(", ") }
 }
 
-fn unasked(because: Option<&JoinPortError>) -> String {
+fn unasked_text(because: Option<&JoinPortError>) -> String {
     because.map_or_else(String::new, |error| format!(" ({error})"))
 }
 
@@ -284,8 +284,9 @@ impl FoundingError {
         )
     }
 
-    /// Why this node is no longer a member of the draft, if this error means that. It counts also after this node has
-    /// signed: what it signed is void without the owner, and its sealing key is erased.
+    /// Why this node is no longer a member of the draft, if this error means that. It counts also
+    /// after this node has signed: what it signed is void without the owner, and its sealing key is
+    /// erased.
     pub(super) const fn parts(&self) -> Option<Why> {
         match self {
             Self::Abandoned { .. } => Some(Why::Abandoned),

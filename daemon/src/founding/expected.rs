@@ -1,4 +1,5 @@
-//! Who the members should be, given beforehand: a file of lines that the organisations have exchanged.
+//! Who the members should be, given beforehand: a file of lines that the organisations have
+//! exchanged.
 //!
 //! ```text
 //! # one line for each member, this node's own among them
@@ -85,7 +86,8 @@ pub fn line_of(member: &ExpectedMember) -> String {
     format!("{} {}", member.identity_key, member.name)
 }
 
-/// Reads lines of an identity key and a name. Empty lines and those that begin with `#` are skipped.
+/// Reads lines of an identity key and a name. Empty lines and those that begin with `#` are
+/// skipped.
 ///
 /// # Errors
 /// Names the line and what is wrong with it, or what `check` refuses.
@@ -280,7 +282,7 @@ mod tests {
     }
 
     #[test]
-    fn every_difference_is_said_by_name() {
+    fn every_difference_is_named() {
         let wanted = expected(&THREE);
         let told = |list: &[(&str, u8)]| differences(&wanted, &members(list));
         assert_eq!(told(&THREE), Vec::<String>::new());

@@ -35,7 +35,8 @@ use crate::terms::unusual;
 /// This node as the host knows it once it listens and has read its model.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Local {
-    /// This node's entry in a manifest: name, identity key, addresses. Its sealing key is ignored: each draft gets its own.
+    /// This node's entry in a manifest: name, identity key, addresses. Its sealing key is ignored:
+    /// each draft gets its own.
     pub member: Member,
     /// Digest of the base model here.
     pub base_model: Digest,
@@ -69,7 +70,8 @@ struct State {
     joiner: Option<Joiner>,
     founded: Option<SignedManifest>,
     partings: PartingsFile,
-    /// The operator has asked to leave and the request to the owner is under way: nothing is signed meanwhile.
+    /// The operator has asked to leave and the request to the owner is under way: nothing is signed
+    /// meanwhile.
     leaving: bool,
     /// What keeps this node from taking part, by the names of its conditions.
     problems: Vec<String>,
@@ -87,8 +89,8 @@ impl Founding {
         self.inner.told.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Announces these addresses from now on, also in a draft that is still open. A node that listens nowhere at the moment
-    /// leaves the draft as it is.
+    /// Announces these addresses from now on, also in a draft that is still open. A node that
+    /// listens nowhere at the moment leaves the draft as it is.
     ///
     /// # Errors
     /// If it cannot be written to disk.
@@ -143,7 +145,8 @@ impl Founding {
         Ok(federation)
     }
 
-    /// What keeps this node from taking part, by the names of its conditions; reported to the owner of the draft.
+    /// What keeps this node from taking part, by the names of its conditions; reported to the owner
+    /// of the draft.
     pub fn set_problems(&self, problems: Vec<String>) {
         self.lock().problems = problems;
     }
@@ -163,8 +166,9 @@ impl Founding {
         signed.map_or(Ok(()), |signed| self.store(state, signed))
     }
 
-    /// The draft is founded. Its sealing key becomes that of the first round before the manifest is on disk, and the files of the
-    /// founding are removed after that, so that a crash in between repeats steps and loses nothing.
+    /// The draft is founded. Its sealing key becomes that of the first round before the manifest is
+    /// on disk, and the files of the founding are removed after that, so that a crash in between
+    /// repeats steps and loses nothing.
     fn store(&self, state: &mut State, signed: SignedManifest) -> Result<(), FoundingError> {
         let valid = ValidManifest::founded(signed.clone())?;
         let bytes = signed.encode().map_err(|error| FoundingError::Answer(error.to_string()))?;

@@ -1,4 +1,5 @@
-//! The network interfaces of this machine, as far as they show which of its addresses others can use.
+//! The network interfaces of this machine, as far as they show which of its addresses others can
+//! use.
 
 use std::cmp::Reverse;
 use std::collections::BTreeMap;
@@ -14,13 +15,15 @@ const IF_INET6: &str = "/proc/net/if_inet6";
 const TEMPORARY: u32 = 0x01;
 const UNUSABLE: u32 = 0x20 | 0x08;
 
-/// Names of interfaces that programs make for machines and containers inside this one, by how they begin.
+/// Names of interfaces that programs make for machines and containers inside this one, by how they
+/// begin.
 const INNER: [&str; 16] = [
     "docker", "br-", "veth", "virbr", "vnet", "lxc", "lxdbr", "incusbr", "podman", "cni",
     "flannel", "cali", "cilium", "vboxnet", "vmnet", "kube",
 ];
 
-/// How good an address is for others, the best first. The scope counts within interfaces of one kind.
+/// How good an address is for others, the best first. The scope counts within interfaces of one
+/// kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Rank {
     kind: Kind,
@@ -85,7 +88,7 @@ impl Interfaces {
     }
 
     #[cfg(test)]
-    pub(super) fn given(names: &[(&str, &str)], default: &str, temporary: &[&str]) -> Self {
+    pub(super) fn from_names(names: &[(&str, &str)], default: &str, temporary: &[&str]) -> Self {
         let names = names.iter().map(|(ip, name)| (ip.parse().unwrap(), (*name).to_owned()));
         let temporary = temporary.iter().map(|ip| ip.parse().unwrap()).collect();
         let (names, default) = (names.collect(), vec![default.to_owned()]);

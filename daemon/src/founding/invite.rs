@@ -1,7 +1,7 @@
 //! One string that lets one organisation join a draft.
 //!
-//! `fs1` + base32(postcard([`Invite`]) + checksum). Base32 because it survives being read aloud and typed; the
-//! checksum tells a typing error from a wrong invite.
+//! `fs1` + base32(postcard([`Invite`]) + checksum). Base32 because it survives being read aloud and
+//! typed; the checksum tells a typing error from a wrong invite.
 
 use std::fmt;
 use std::str::FromStr;
@@ -98,7 +98,7 @@ impl Invite {
         now_s >= self.expires_at_s
     }
 
-    fn is_sensible(&self) -> bool {
+    fn is_consistent(&self) -> bool {
         !self.addresses.is_empty()
             && self.addresses.len() <= MAX_ADDRESSES
             && self.addresses.iter().all(|address| address.len() <= MAX_ADDRESS_BYTES)
@@ -137,7 +137,7 @@ impl FromStr for Invite {
             return Err(InviteError::Checksum);
         }
         match postcard::take_from_bytes::<Self>(content) {
-            Ok((invite, [])) if invite.is_sensible() => Ok(invite),
+            Ok((invite, [])) if invite.is_consistent() => Ok(invite),
             _ => Err(InviteError::Content),
         }
     }

@@ -107,7 +107,8 @@ impl Joiner {
             .map_or_else(|| owner.short(), |member| member.name.clone())
     }
 
-    /// Brings the addresses in this node's own entry up to date before it has signed; the next poll sends them to the owner.
+    /// Brings the addresses in this node's own entry up to date before it has signed; the next poll
+    /// sends them to the owner.
     pub(super) fn set_addresses(&mut self, addresses: &[String]) -> Result<(), FoundingError> {
         let joining = self.joining.clone();
         if joining.signed.is_none() && joining.own.addresses != addresses {
@@ -183,7 +184,8 @@ impl Joiner {
                 .is_ok_and(|valid| self.check_signed(valid.digest()).is_ok())
     }
 
-    /// The frozen manifest must be the accepted terms with members added, this node and the owner among them.
+    /// The frozen manifest must be the accepted terms with members added, this node and the owner
+    /// among them.
     fn check_manifest(&self, manifest: &Manifest) -> Result<(), FoundingError> {
         self.check_accepted(manifest)?;
         let changed = |what: &str| Err(FoundingError::TermsChanged { what: what.to_owned() });
@@ -198,7 +200,8 @@ impl Joiner {
             .map_or(Ok(()), |(one, other)| Err(FoundingError::Lookalikes { one, other }))
     }
 
-    /// This node's entry, perhaps with the addresses of an earlier start: those are hints, not promises.
+    /// This node's entry, perhaps with the addresses of an earlier start: those are hints, not
+    /// promises.
     fn is_own(&self, member: &Member) -> bool {
         let own = &self.joining.own;
         member.name == own.name

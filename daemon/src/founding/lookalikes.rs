@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_people_take_for_one_name_is_one() {
+    fn names_that_look_alike_count_as_one() {
         for (one, other) in [
             ("bank", "bank"),
             ("Bank", "bAnk"),

@@ -43,12 +43,14 @@ pub(super) enum Ask {
     Poll,
     /// Here is a signature on the frozen manifest.
     Sign { manifest: ManifestDigest, signature: Signature },
-    /// To be taken off the draft, with the entry that has this sealing key. `parted`: the asker has left already, whatever the
-    /// answer; this is also sent to members other than the owner. `rejects`: because the list is wrong.
+    /// To be taken off the draft, with the entry that has this sealing key. `parted`: the asker has
+    /// left already, whatever the answer; this is also sent to members other than the owner.
+    /// `rejects`: because the list is wrong.
     Leave { sealing_key: Vec<u8>, parted: bool, rejects: bool },
     /// The owner's time, to compare clocks.
     Clock,
-    /// What keeps the asker from taking part, by the names of its conditions; empty if nothing does.
+    /// What keeps the asker from taking part, by the names of its conditions; empty if nothing
+    /// does.
     Report { problems: Vec<String> },
 }
 
@@ -144,9 +146,9 @@ impl Refusal {
 pub(super) enum MessageError {
     #[error("{length} bytes are over the limit of {limit}")]
     TooLong { length: usize, limit: usize },
-    #[error("version {0} is not spoken here")]
+    #[error("version {0} of these messages is not supported here")]
     Version(u8),
-    #[error("the bytes are no message")]
+    #[error("the bytes are not a message")]
     Malformed,
     #[error("the signature does not verify")]
     Signature,
@@ -163,7 +165,7 @@ pub(super) fn encode_request(
     request: &Request,
     key: &SigningKey,
 ) -> Result<(Vec<u8>, Digest), MessageError> {
-    let bytes = seal(request, key, b"request", &[], MAX_REQUEST_BYTES)?;
+    let bytes = sign_and_encode(request, key, b"request", &[], MAX_REQUEST_BYTES)?;
     let digest = digest_of(&bytes);
     Ok((bytes, digest))
 }
@@ -174,7 +176,7 @@ pub(super) fn decode_request(
     bytes: &[u8],
     from: &IdentityKey,
 ) -> Result<(Request, Digest), MessageError> {
-    let request: Request = open(bytes, from, b"request", &[], MAX_REQUEST_BYTES)?;
+    let request: Request = decode_verified(bytes, from, b"request", &[], MAX_REQUEST_BYTES)?;
     if request.from != *from {
         return Err(MessageError::Signature);
     }
@@ -187,7 +189,7 @@ pub(super) fn encode_reply(
     to: &Digest,
     key: &SigningKey,
 ) -> Result<Vec<u8>, MessageError> {
-    seal(reply, key, b"reply", to.as_bytes(), MAX_REPLY_BYTES)
+    sign_and_encode(reply, key, b"reply", to.as_bytes(), MAX_REPLY_BYTES)
 }
 
 /// Reads the owner's answer to the request with the digest `to`.
@@ -196,10 +198,10 @@ pub(super) fn decode_reply(
     to: &Digest,
     owner: &IdentityKey,
 ) -> Result<Reply, MessageError> {
-    open(bytes, owner, b"reply", to.as_bytes(), MAX_REPLY_BYTES)
+    decode_verified(bytes, owner, b"reply", to.as_bytes(), MAX_REPLY_BYTES)
 }
 
-fn seal<T: Serialize>(
+fn sign_and_encode<T: Serialize>(
     value: &T,
     key: &SigningKey,
     kind: &[u8],
@@ -215,7 +217,7 @@ fn seal<T: Serialize>(
     Ok(bytes)
 }
 
-fn open<T: DeserializeOwned>(
+fn decode_verified<T: DeserializeOwned>(
     bytes: &[u8],
     signer: &IdentityKey,
     kind: &[u8],

@@ -30,7 +30,8 @@ pub fn in_words(seconds: u64) -> String {
 /// A human-readable time from seconds since 1970: `2026-11-27 00:42 UTC`.
 #[must_use]
 pub fn date(unix_s: u64) -> String {
-    // Days since 0000-03-01 in the proleptic Gregorian calendar; the year begins in March, so that the odd day comes last.
+    // Days since 0000-03-01 in the proleptic Gregorian calendar; the year begins in March, so that
+    // the odd day comes last.
     let days = unix_s / 86_400 + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
     let year_of_era =
@@ -122,7 +123,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn spans_and_moments_are_words() {
+    fn time_spans_and_times_are_formatted() {
         let table = [
             (0, "0 seconds"),
             (1, "1 second"),

@@ -25,7 +25,8 @@ use stored::{Ended, FrozenDraft, Issued};
 
 /// Most invites that may be open at once.
 const MAX_INVITES: usize = 256;
-/// How long an invite that has expired is kept, so that a request with it is refused with the reason.
+/// How long an invite that has expired is kept, so that a request with it is refused with the
+/// reason.
 const EXPIRED_KEPT_S: u64 = 30 * 24 * 3600;
 
 /// The draft and the file that it is stored in.
@@ -141,7 +142,8 @@ impl Owner {
         self.kept.founding_id() == *founding_id || self.kept.former.contains(founding_id)
     }
 
-    /// The answer to a founder's request about this draft. `fresh` is asked for when the draft is to be opened again.
+    /// The answer to a founder's request about this draft. `fresh` is asked for when the draft is
+    /// to be opened again.
     pub(super) fn consider(
         &mut self,
         request: Request,
@@ -173,8 +175,8 @@ impl Owner {
             (Some(Ended::Dropped), _) => return Err(Refusal::Dropped),
             (Some(Ended::Left { .. }), Ask::Leave { .. }) => return Ok(Reply::Left),
             (Some(Ended::Left { .. }), Ask::Terms) | (None, _) => {}
-            // A founder that has left may come back, with another sealing key. Its earlier requests that arrive late do not
-            // make it a member again.
+            // A founder that has left may come back, with another sealing key. Its earlier requests
+            // that arrive late do not make it a member again.
             (Some(Ended::Left { sealing_key }), Ask::Join { member, .. })
                 if member.sealing_key != *sealing_key => {}
             (Some(Ended::Left { .. }), _) => return Err(Refusal::Left),
@@ -183,7 +185,7 @@ impl Owner {
         match request.ask {
             Ask::Leave { sealing_key, rejects, .. } => {
                 let how = if rejects { How::Rejected } else { How::Left };
-                self.let_go(place, &request.from, (sealing_key, how), fresh)
+                self.release(place, &request.from, (sealing_key, how), fresh)
             }
             // The draft has another founding id now: no request for the former one has any effect.
             _ if moved => {
@@ -339,9 +341,10 @@ impl Owner {
         Ok(())
     }
 
-    /// The refusal that founders get when the owner's disk fails; the details are in the owner's log.
+    /// The refusal that founders get when the owner's disk fails; the details are in the owner's
+    /// log.
     fn own_fault(&self, error: &FoundingError) -> Refusal {
         tracing::error!(%error, path = %self.path.display(), "the draft cannot be saved");
-        Refusal::Later { reason: "its disk takes no more of the draft".into() }
+        Refusal::Later { reason: "its disk cannot store the draft".into() }
     }
 }

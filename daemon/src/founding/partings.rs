@@ -1,8 +1,9 @@
-//! What a home keeps of drafts and federations that it is no longer in: which it has left and why, which members are still to
-//! be notified, which it has abandoned as their owner, and which of its fellow founders have notified it that they left.
+//! What a home keeps of drafts and federations that it is no longer in: which it has left and why,
+//! which members are still to be notified, which it has abandoned as their owner, and which of its
+//! fellow founders have notified it that they left.
 //!
-//! One file, replaced as a whole before anything follows from it, so that a crash between two steps of leaving repeats
-//! the later ones at the next start.
+//! One file, replaced as a whole before anything follows from it, so that a crash between two steps
+//! of leaving repeats the later ones at the next start.
 
 use std::path::{Path, PathBuf};
 
@@ -19,7 +20,7 @@ const MAX_BYTES: usize = 16 << 20;
 /// Most drafts that are remembered; the oldest are forgotten first.
 const MAX_LEFT: usize = 64;
 const MAX_ABANDONED: usize = 32;
-const MAX_HEARD: usize = 128;
+const MAX_RECEIVED: usize = 128;
 /// For how long unreachable members are retried, in seconds: longer than an invite is valid.
 pub(super) const FAREWELL_S: u64 = 31 * 24 * 3600;
 
@@ -27,7 +28,7 @@ pub(super) const FAREWELL_S: u64 = 31 * 24 * 3600;
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(super) struct Partings {
     pub(super) left: Vec<Left>,
-    pub(super) heard: Vec<Heard>,
+    pub(super) received: Vec<ReceivedFarewell>,
     pub(super) abandoned: Vec<Abandoned>,
 }
 
@@ -75,7 +76,7 @@ pub(super) struct Farewell {
 
 /// A fellow founder has notified this node that it left.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub(super) struct Heard {
+pub(super) struct ReceivedFarewell {
     pub(super) founding_id: Digest,
     pub(super) from: IdentityKey,
 }
@@ -108,7 +109,7 @@ impl Partings {
     /// Replaces the file; drops what is too old to matter.
     pub(super) fn save(&mut self, path: &Path) -> Result<(), FoundingError> {
         keep_newest(&mut self.left, MAX_LEFT);
-        keep_newest(&mut self.heard, MAX_HEARD);
+        keep_newest(&mut self.received, MAX_RECEIVED);
         keep_newest(&mut self.abandoned, MAX_ABANDONED);
         let body = codec::encode("partings", self, MAX_BYTES)
             .map_err(|error| FoundingError::Request(error.to_string()))?;
@@ -148,16 +149,17 @@ impl Partings {
     }
 
     /// Records a fellow founder's farewell; false if it was recorded before.
-    pub(super) fn hear(&mut self, founding_id: Digest, from: IdentityKey) -> bool {
-        let heard = Heard { founding_id, from };
-        let new = !self.heard.contains(&heard);
+    pub(super) fn record_farewell(&mut self, founding_id: Digest, from: IdentityKey) -> bool {
+        let farewell = ReceivedFarewell { founding_id, from };
+        let new = !self.received.contains(&farewell);
         if new {
-            self.heard.push(heard);
+            self.received.push(farewell);
         }
         new
     }
 
-    /// The next farewell to send at `now_s`, skipping those to `tried`. Ones past their time are removed.
+    /// The next farewell to send at `now_s`, skipping those to `tried`. Ones past their time are
+    /// removed.
     pub(super) fn next_farewell(
         &mut self,
         now_s: u64,
@@ -176,7 +178,7 @@ impl Partings {
     }
 
     /// Records that `to` has been notified of this node's leaving the draft of this id.
-    pub(super) fn told(&mut self, founding_id: &Digest, to: &IdentityKey) {
+    pub(super) fn mark_delivered(&mut self, founding_id: &Digest, to: &IdentityKey) {
         for left in self.left.iter_mut().filter(|left| left.founding_id == *founding_id) {
             left.farewells.retain(|farewell| farewell.to != *to);
         }

@@ -1,4 +1,5 @@
-//! A manifest's digest as 24 words that organisations read out to each other: BIP-39, English, 256 bits and a checksum of 8.
+//! A manifest's digest as 24 words that organisations read out to each other: BIP-39, English, 256
+//! bits and a checksum of 8.
 
 use bip39::{Language, Mnemonic};
 use fedshield_protocol::ids::ManifestDigest;

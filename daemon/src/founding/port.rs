@@ -21,7 +21,7 @@ pub enum JoinPortError {
     #[error("{0}")]
     Unreachable(String),
     /// Another node answers at an address.
-    #[error("{0} is answered by another node than the invite names")]
+    #[error("another node than the one that the invite names answers at {0}")]
     WrongNode(String),
     /// No answer in time.
     #[error("{0}")]
@@ -33,7 +33,7 @@ pub enum JoinPortError {
     #[error("it answers, and takes no more requests to join at the moment")]
     Busy,
     /// This node has reached its own limit of concurrent requests.
-    #[error("this node has too many questions of this kind under way")]
+    #[error("this node has too many questions of this kind in progress")]
     BusyHere,
     /// The other side is reachable and declines this request.
     #[error("it answers, and declined the request: it owns no draft, or runs another version")]

@@ -116,6 +116,7 @@ impl FoundingView {
             confirmed: self.confirmed,
             frozen_at_s: self.frozen_at_s,
             differences: self.differences.clone(),
+            data: None,
         })
     }
 

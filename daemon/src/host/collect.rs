@@ -36,7 +36,7 @@ impl Collector {
     }
 
     /// The object is no longer served, so a collection may remove it.
-    pub(super) fn unserve(&mut self, object: &ObjectRef) {
+    pub(super) fn stop_serving(&mut self, object: &ObjectRef) {
         self.served.remove(&object.root);
     }
 
@@ -108,7 +108,7 @@ mod tests {
         assert!(!here(&leftover));
         assert!([&served, &adapter, &works, &next].into_iter().all(here));
 
-        collector.unserve(&served);
+        collector.stop_serving(&served);
         ended(&collector, 2, adapter, works).await;
         assert!(!here(&served) && !here(&next) && here(&adapter) && here(&works));
     }

@@ -11,7 +11,7 @@ use crate::jobs::Pipeline;
 use crate::learning::Look;
 
 /// The pause between two checks. A check of unchanged files costs a `stat` of each.
-const LOOK_EVERY: Duration = Duration::from_secs(10);
+const CHECK_INTERVAL: Duration = Duration::from_secs(10);
 
 /// Checks the files periodically until it is dropped.
 pub(super) struct DataWatch {
@@ -28,12 +28,12 @@ impl DataWatch {
             loop {
                 let when = tokio::select! {
                     () = asked.notified() => Look::Now,
-                    () = tokio::time::sleep(LOOK_EVERY) => Look::WhenQuiet,
+                    () = tokio::time::sleep(CHECK_INTERVAL) => Look::WhenQuiet,
                 };
                 let pipeline = Arc::clone(&pipeline);
                 // A panic in a library that parses a line must not end the checks.
                 if let Err(error) = low_priority.run(move || pipeline.look_at_data(when)).await {
-                    tracing::error!(%error, "the data files could not be looked at");
+                    tracing::error!(%error, "the data files could not be checked for changes");
                 }
             }
         });
@@ -41,7 +41,7 @@ impl DataWatch {
     }
 
     /// Checks at once, also a file that is being written.
-    pub(super) fn look_now(&self) {
+    pub(super) fn check_now(&self) {
         self.now.notify_one();
     }
 }

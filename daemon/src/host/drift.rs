@@ -99,16 +99,17 @@ impl Trend {
             )));
         }
         let reference = self.reference.filter(|it| it.is_finite() && *it > 0.0)?;
-        let away = |loss: f64| !loss.is_finite() || loss > reference * self.tolerance;
+        let diverged = |loss: f64| !loss.is_finite() || loss > reference * self.tolerance;
         let (first_round, first) = *self.recent.front()?;
         let grows = self.recent.len() == WINDOW
-            && self.recent.iter().all(|(_, loss)| away(*loss))
+            && self.recent.iter().all(|(_, loss)| diverged(*loss))
             && last > first;
         grows.then(|| {
             let losses: Vec<String> =
                 self.recent.iter().map(|(_, loss)| format!("{loss:.4}")).collect();
             warn(format!(
-                "{} grows away from {} ({reference:.4}): {} in rounds {first_round} to {last_round}",
+                "{} diverges from {} ({reference:.4}): {} in rounds {first_round} to \
+                 {last_round}",
                 self.what,
                 self.against,
                 losses.join(", ")
@@ -131,7 +132,7 @@ mod tests {
     }
 
     #[test]
-    fn a_loss_that_grows_away_is_said_and_one_that_wavers_or_falls_is_not() {
+    fn a_loss_that_diverges_is_reported_and_one_that_varies_or_falls_is_not() {
         for quiet in [
             &[][..],
             &[1.9, 1.8, 1.7],
@@ -151,7 +152,8 @@ mod tests {
         }
         assert!(said.hint.unwrap().contains("learning rate"));
         assert!(trend(&[f64::NAN]).condition().unwrap().message.contains("not a finite number"));
-        // A thousand rounds later only the newest count, and a round that is measured again counts once.
+        // A thousand rounds later only the newest count, and a round that is measured again counts
+        // once.
         let mut long = trend(&vec![9.0; 1000]);
         long.add(Round(999), 1.0);
         assert_eq!(long.recent.len(), WINDOW);
@@ -159,7 +161,7 @@ mod tests {
     }
 
     #[test]
-    fn without_anything_to_hold_it_against_nothing_is_said() {
+    fn without_a_reference_nothing_is_reported() {
         let mut trend = Trend::training();
         for round in 0..5 {
             trend.add(Round(round), round as f64);

@@ -58,8 +58,8 @@ impl Host {
     /// Executes an effect that writes nothing to disk.
     pub(super) async fn act(&mut self, effect: Effect) {
         match effect {
-            Effect::ReadRecords { to, from, room_bytes } => {
-                self.read_records(to, from, room_bytes);
+            Effect::ReadRecords { to, from, limit_bytes } => {
+                self.read_records(to, from, limit_bytes);
             }
             Effect::Gossip(bytes) => self.gossip(bytes).await,
             Effect::Send { to, bytes } => self.send(to, bytes),
@@ -87,7 +87,7 @@ impl Host {
             Effect::Start(id, job) => self.jobs.start(id, job),
             Effect::Cancel(id) => {
                 self.jobs.cancel(id);
-                self.room.job_ended(id);
+                self.disk_space.job_ended(id);
             }
             Effect::Publish(status) => {
                 self.reports.observe(&status);
@@ -130,7 +130,7 @@ impl Host {
         }
         if let Err(reason) = self.fetches.begin(object) {
             // The machine asks again after its next status tick, when space may be free.
-            self.room.fetch_failed(&reason.to_string());
+            self.disk_space.fetch_failed(&reason.to_string());
             self.followed.push(Event::ObjectFailed(object));
             return;
         }
@@ -144,8 +144,8 @@ impl Host {
 
     /// Stops serving an object and removes its bytes.
     fn drop_object(&mut self, object: &ObjectRef) {
-        self.parts.net.unserve(object);
-        self.collector.unserve(object);
+        self.parts.net.stop_serving(object);
+        self.collector.stop_serving(object);
         if let Err(reason) = self.parts.objects.remove(object) {
             tracing::warn!(object = %object.root.short(), %reason, "cannot remove an object");
         }

@@ -3,9 +3,9 @@
 
 use std::sync::Arc;
 
+use fedshield_protocol::Machine;
 use fedshield_protocol::event::{Command, Event};
 use fedshield_protocol::ids::MemberIndex;
-use fedshield_protocol::machine::Machine;
 use fedshield_protocol::object::ObjectRef;
 use tokio::sync::watch;
 

@@ -23,9 +23,9 @@ pub(super) fn sums_fail(names: &[String], failed_rounds: &FailedRounds) -> Optio
     let why = match (failed_rounds.voided, failed_rounds.rejected) {
         (_, 0) => "could not be opened".to_owned(),
         (0, _) => "had values out of range".to_owned(),
-        (voided, rejected) => format!(
-            "came to nothing ({voided} could not be opened, {rejected} had values out of range)"
-        ),
+        (voided, rejected) => {
+            format!("failed ({voided} could not be opened, {rejected} had values out of range)")
+        }
     };
     let sets = if rounds == 1 { "in its set" } else { "in all of their sets" };
     let message = match who.as_slice() {
@@ -36,9 +36,10 @@ pub(super) fn sums_fail(names: &[String], failed_rounds: &FailedRounds) -> Optio
         ),
     };
     let severity = if rounds >= TROUBLE_ROUNDS { Severity::Warning } else { Severity::Notice };
-    let hint = "a single member can spoil every sum that it is in, by a wrong key or wrong values, and nothing leaves it out \
-                by itself. Ask these members to look at their logs and to run the same release; if it goes on, people have \
-                to agree on going on without one of them: `fedshield-cli federation leave`, and found anew without it";
+    let hint = "a single member can make every sum that it is in fail, with a wrong key or wrong \
+                values, and no rule excludes it. Ask these members to check their logs and to run \
+                the same release; if it continues, agree with the other operators on a new \
+                federation without one of them (`fedshield-cli federation leave`)";
     Some(Condition::new(SUMS_FAIL, severity, message).with_hint(hint))
 }
 

@@ -17,7 +17,7 @@ impl Host {
     /// The machine sends nothing after it.
     pub async fn farewell(&mut self) {
         // A statement of the machine is not on disk yet: nothing may be sent after it.
-        if self.room.is_stalled() {
+        if self.disk_space.is_stalled() {
             return;
         }
         let connected = self.parts.net.connected();

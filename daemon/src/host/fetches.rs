@@ -91,7 +91,7 @@ impl Fetches {
 
     /// Whether a fetch is waiting for free space; the arrival of smaller objects does not change
     /// this.
-    pub(super) fn waits_for_room(&self) -> bool {
+    pub(super) fn waits_for_space(&self) -> bool {
         self.refused.is_some_and(|at| at.elapsed() < REFUSAL_MEMORY)
     }
 
@@ -145,7 +145,7 @@ mod tests {
 
     /// Otherwise a nearly complete fetch could not continue after a restart.
     #[test]
-    fn what_has_been_written_already_needs_no_room_again() {
+    fn what_has_been_written_already_needs_no_more_space() {
         let (_folder, mut fetches) = fetches();
         let bytes = vec![7; 3 * CHUNK_SIZE_BYTES];
         let mut builder = ObjectBuilder::default();

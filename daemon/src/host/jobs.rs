@@ -118,19 +118,20 @@ impl JobRunner {
 }
 
 impl Host {
-    /// A job has ended: the machine learns its result, unless the disk was full and it is run again.
+    /// A job has ended: the machine learns its result, unless the disk was full and it is run
+    /// again.
     pub(super) async fn job_ended(
         &mut self,
         Finished { id, result }: Finished,
     ) -> Result<(), HostError> {
         let result = match result {
             Err(JobFailure { reason, disk_full: true }) if self.jobs.is_wanted(id) => {
-                self.room.job_failed(id, &reason);
+                self.disk_space.job_failed(id, &reason);
                 return Ok(());
             }
             result => result,
         };
-        self.room.job_ended(id);
+        self.disk_space.job_ended(id);
         if !self.jobs.finish(id) {
             return Ok(());
         }

@@ -88,7 +88,8 @@ impl LeftOut {
         );
         let severity = if most < MANY { Severity::Notice } else { Severity::Warning };
         let hint = if self.in_vain.contains_key(&self.me) {
-            "this node is one of them: check its way to the other members with `fedshield-cli members --long`, and its upload \
+            "this node is one of them: check its connections to the other members with \
+             `fedshield-cli members --long`, and its upload \
              against the deadlines of the terms"
         } else {
             "rounds wait for it until their deadline. Ask its operator whether its network lets the others fetch (`fedshield-cli \
@@ -139,7 +140,7 @@ mod tests {
     }
 
     #[test]
-    fn who_commits_and_serves_nobody_is_named_with_how_often_until_its_update_is_in_a_sum() {
+    fn a_member_that_commits_without_serving_is_named_with_a_count_until_its_update_is_in_a_sum() {
         let (sender, shown) = watch::channel(NodeStatus::starting("a", IdentityKey([1; 32])));
         let names = ["ada", "bob", "eve", "kay"].map(str::to_owned).to_vec();
         let board = Conditions::new(Arc::new(sender));

@@ -23,7 +23,7 @@ pub struct LowPriorityPool {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
 pub enum PoolError {
     /// An evaluation is under way already.
-    #[error("another evaluation is under way")]
+    #[error("another evaluation is in progress")]
     Busy,
     /// The work panicked, or the daemon stops.
     #[error("the work ended abnormally")]
@@ -87,7 +87,7 @@ impl LowPriorityPool {
 /// Lowers the calling thread's priority; on Linux "this process" means this thread here.
 fn lower_priority() {
     if let Err(error) = rustix::process::setpriority_process(None, LOWEST_PRIORITY) {
-        tracing::debug!(%error, "measurements run at the usual priority");
+        tracing::debug!(%error, "measurements run at normal priority");
     }
 }
 

@@ -50,7 +50,7 @@ impl Measurer {
     }
 
     /// Measures `adapter` as soon as the pool is free, in place of any that is waiting.
-    pub(super) fn want(&self, round: Round, adapter: ObjectRef) {
+    pub(super) fn request(&self, round: Round, adapter: ObjectRef) {
         self.wanted.send_if_modified(|wanted| {
             let new = Some((round, adapter));
             let changed = *wanted != new;

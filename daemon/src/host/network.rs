@@ -19,8 +19,8 @@ impl Host {
             NetEvent::PeerDown(key) => self.member_of(&key).map(Event::PeerDown),
             NetEvent::ObjectReady(object) => {
                 self.fetches.end(&object);
-                if !self.fetches.waits_for_room() {
-                    self.room.fetched();
+                if !self.fetches.waits_for_space() {
+                    self.disk_space.fetched();
                 }
                 Some(Event::ObjectReady(object))
             }
@@ -30,7 +30,7 @@ impl Host {
             } => {
                 // The machine asks for it again.
                 self.fetches.end(&object);
-                self.room.fetch_failed(&reason);
+                self.disk_space.fetch_failed(&reason);
                 Some(Event::ObjectFailed(object))
             }
             NetEvent::ObjectFailed { object, reason } => {

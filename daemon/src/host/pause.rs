@@ -87,7 +87,7 @@ impl Host {
             }
         };
         self.handle(Event::Operator(Command::Pause)).await?;
-        self.look();
+        self.refresh();
         Ok(Ok(self.standing.pause().unwrap_or(pause)))
     }
 
@@ -105,7 +105,7 @@ impl Host {
         }
         self.standing.set_pause(None);
         self.handle(Event::Operator(Command::Resume)).await?;
-        self.look();
+        self.refresh();
         Ok(Ok(()))
     }
 }

@@ -40,7 +40,7 @@ pub(super) struct Pending {
     events: VecDeque<Event>,
     /// The number of messages dropped while nothing could be written. Others repeat what matters,
     /// as after a restart.
-    unheard: u64,
+    dropped: u64,
 }
 
 impl Pending {
@@ -50,7 +50,7 @@ impl Pending {
         if stalled {
             match event {
                 Event::Message { .. } => {
-                    self.unheard += 1;
+                    self.dropped += 1;
                     return;
                 }
                 Event::PeerUp(member) | Event::PeerDown(member) => {
@@ -72,8 +72,8 @@ impl Pending {
     }
 
     /// The number of messages dropped since the last call.
-    pub(super) fn take_unheard(&mut self) -> u64 {
-        std::mem::take(&mut self.unheard)
+    pub(super) fn take_dropped(&mut self) -> u64 {
+        std::mem::take(&mut self.dropped)
     }
 }
 
@@ -100,7 +100,7 @@ impl Host {
                     Ok(None) => {}
                     Err(error) if error.code() == ErrorCode::DiskFull => {
                         self.pending.steps.push_front(step);
-                        self.room.stall(&error.to_string());
+                        self.disk_space.stall(&error.to_string());
                         return Ok(false);
                     }
                     Err(error) => return Err(error),
@@ -111,13 +111,17 @@ impl Host {
     }
 
     /// Retries the write that found no free space.
-    pub(super) async fn go_on(&mut self) -> Result<(), HostError> {
-        self.room.resume();
+    pub(super) async fn resume_pending(&mut self) -> Result<(), HostError> {
+        self.disk_space.resume();
         self.advance().await?;
-        if !self.room.is_stalled() {
-            let unheard = self.pending.take_unheard();
-            tracing::info!(unheard, "there is room again: the node goes on where it was");
-            self.room.show();
+        if !self.disk_space.is_stalled() {
+            let dropped = self.pending.take_dropped();
+            tracing::info!(
+                dropped,
+                "there is free space again: the node continues where it \
+                                     stopped"
+            );
+            self.disk_space.show();
         }
         Ok(())
     }
@@ -142,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn what_waits_for_room_takes_no_memory_however_long_it_lasts() {
+    fn what_waits_for_disk_space_takes_no_memory_however_long_it_lasts() {
         let mut pending = Pending::default();
         let (a, b) = (MemberIndex(1), MemberIndex(2));
         pending.push(Event::PeerUp(b), false);
@@ -153,11 +157,11 @@ mod tests {
             pending.push(Event::PeerDown(b), true);
         }
         assert_eq!(all(&mut pending), [Event::PeerUp(a), Event::PeerDown(b)]);
-        assert_eq!((pending.take_unheard(), pending.take_unheard()), (1000, 0));
+        assert_eq!((pending.take_dropped(), pending.take_dropped()), (1000, 0));
     }
 
     #[test]
-    fn with_room_the_machine_hears_everything_in_order() {
+    fn with_disk_space_the_machine_gets_every_event_in_order() {
         let mut pending = Pending::default();
         let events = [
             Event::PeerUp(MemberIndex(1)),

@@ -167,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn data_that_cannot_be_used_is_shown_until_it_is_mended() {
+    fn data_that_cannot_be_used_is_shown_until_it_is_fixed() {
         let (status, _keep) = watch::channel(NodeStatus::starting("a", IdentityKey([1; 32])));
         let board = ProgressBoard::new(Arc::new(status));
         let broken = DataLook::Unreadable { problem: "a.jsonl:17: no JSON".to_owned(), train: 9 };

@@ -3,10 +3,10 @@
 
 use std::ops::ControlFlow;
 
+use fedshield_protocol::Machine;
 use fedshield_protocol::event::Event;
 use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::ledger::LedgerError;
-use fedshield_protocol::machine::Machine;
 use fedshield_protocol::status::{MemberStatus, Status};
 
 use super::{Host, HostError};
@@ -79,8 +79,9 @@ impl LedgerWatch {
                  members again"
             );
             let hint = format!(
-                "nothing is to be done unless round {round} is never reached: then check with `fedshield-cli members` \
-                 that another member can be reached. Damage that comes back means a failing disk"
+                "nothing needs to be done unless round {round} is never reached: then check with \
+                 `fedshield-cli members` \
+                 that another member can be reached. Damage that recurs means a failing disk"
             );
             watch.board.set(Condition::new(DAMAGED, Severity::Warning, message).with_hint(hint));
         }
@@ -98,10 +99,11 @@ impl LedgerWatch {
                 "the ledger on this disk ends before round {}, but this node has been in round {last}: the records \
                  between are fetched from the other members before it takes part again; {}",
                 status.round,
-                self.givers(status)
+                self.holders(status)
             );
-            let hint = "one member that can be reached and has the records is enough: `fedshield-cli members` shows who \
-                        is there. If no member has them any more, a copy of any member's ledger from before will do: stop one \
+            let hint = "one member that can be reached and has the records is enough: \
+                        `fedshield-cli members` shows who is connected. If no member has them any \
+                        more, a copy of any member's ledger from before will do: stop one \
                         node and put it in place of its own";
             Condition::new(BEHIND, Severity::Blocking, message).with_hint(hint)
         });
@@ -109,20 +111,20 @@ impl LedgerWatch {
     }
 
     /// The members that can send the missing records, as text.
-    fn givers(&self, status: &Status) -> String {
+    fn holders(&self, status: &Status) -> String {
         let gives = |member: &MemberStatus| {
             member.reachable && member.round.is_some_and(|round| round > status.round)
         };
-        let givers: Vec<&str> = self
+        let holders: Vec<&str> = self
             .names
             .iter()
             .zip(&status.members)
             .filter(|(_, member)| gives(member))
             .map(|(name, _)| name.as_str())
             .collect();
-        match givers.as_slice() {
-            [] => "no member that can be reached has said yet that it has them".to_owned(),
-            some => format!("{} can give them", some.join(", ")),
+        match holders.as_slice() {
+            [] => "no member that can be reached has reported yet that it has them".to_owned(),
+            some => format!("{} can send them", some.join(", ")),
         }
     }
 }
@@ -130,8 +132,8 @@ impl LedgerWatch {
 impl Host {
     /// Reads records for a member that is behind. A ledger that cannot be read does not stop this
     /// node, because other members may answer.
-    pub(super) fn read_records(&mut self, to: MemberIndex, from: Round, room_bytes: usize) {
-        let read = || self.parts.ledger.read_from(from, room_bytes);
+    pub(super) fn read_records(&mut self, to: MemberIndex, from: Round, limit_bytes: usize) {
+        let read = || self.parts.ledger.read_from(from, limit_bytes);
         match tokio::task::block_in_place(read) {
             Ok(records) => self.followed.push(Event::Records { to, records }),
             Err(reason) => tracing::warn!(%to, %from, %reason, "cannot read records for a member"),
@@ -144,10 +146,10 @@ pub(super) mod tests {
     use std::sync::Arc;
 
     use fedshield_fixtures::{key, manifest};
+    use fedshield_protocol::MachineConfig;
     use fedshield_protocol::ids::{
         Beacon, Epoch, FederationId, IdentityKey, ManifestDigest, RecordDigest,
     };
-    use fedshield_protocol::machine::Config;
     use fedshield_protocol::manifest::{SignedManifest, sign_founding};
     use fedshield_protocol::wire::{CertifiedRecord, Outcome, Record};
     use tokio::sync::watch;
@@ -159,7 +161,7 @@ pub(super) mod tests {
     pub(in super::super) fn machine() -> Machine {
         let manifest = manifest(4);
         let signatures = (0..4).map(|i| sign_founding(&manifest, &key(i)).unwrap().1).collect();
-        Machine::new(Config::new(SignedManifest { manifest, signatures }, key(0)).unwrap())
+        Machine::new(MachineConfig::new(SignedManifest { manifest, signatures }, key(0)).unwrap())
     }
 
     fn foreign_record() -> CertifiedRecord {
@@ -179,7 +181,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn damage_in_the_ledger_is_named_until_it_is_mended_and_so_is_a_journal_that_leads() {
+    fn damage_in_the_ledger_is_named_until_it_is_repaired_and_so_is_a_journal_that_leads() {
         let folder = tempfile::tempdir().unwrap();
         let ledger = Ledger::open(&Home::new(folder.path())).unwrap().ledger;
         let key = CheckpointKey::from_seed(&[3; 32]);
@@ -216,7 +218,7 @@ pub(super) mod tests {
         let condition = shown.borrow().conditions.clone();
         let [condition] = condition.as_slice() else { panic!("{condition:?}") };
         assert_eq!((condition.name.as_str(), condition.severity), (BEHIND, Severity::Blocking));
-        for words in ["before round 1,", "in round 5:", "; eve can give them"] {
+        for words in ["before round 1,", "in round 5:", "; eve can send them"] {
             assert!(condition.message.contains(words), "{}", condition.message);
         }
         status.journal_round = None;

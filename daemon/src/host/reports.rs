@@ -55,7 +55,8 @@ impl Reports {
             if let Some(round) = self.silent {
                 tracing::warn!(
                     %round,
-                    "the journal lacks what this node has said: it sits out rounds up to this one, then takes part again"
+                    "the journal lacks what this node has signed: it sits out rounds up to this \
+                     one, then takes part again"
                 );
             }
         }
@@ -158,12 +159,13 @@ impl Host {
         Ok(())
     }
 
-    /// Has the newest adapter measured if it is here: after a restart, and when this member has caught up.
+    /// Has the newest adapter measured if it is here: after a restart, and when this member has
+    /// caught up.
     pub(super) fn measure_again(&self) {
         if let Some((round, adapter)) = self.last_applied
             && self.parts.objects.contains(&adapter).unwrap_or(false)
         {
-            self.measurer.want(round, adapter);
+            self.measurer.request(round, adapter);
         }
     }
 }

@@ -17,7 +17,8 @@ use crate::conditions::Conditions;
 use crate::control::api::{Absent, Condition, NodeState, NodeStatus, Pause, Severity, Waiting};
 use words::{People, waiting_text};
 
-/// How long a recovery takes before it is shown, and before it counts as trouble. Each round ends with a short one.
+/// How long a recovery takes before it is shown, and before it counts as trouble. Each round ends
+/// with a short one.
 const RECOVERY_SHOWN_MS: u64 = 10_000;
 const RECOVERY_TROUBLE_MS: u64 = 60_000;
 
@@ -97,11 +98,11 @@ impl Standing {
     /// time.
     pub(super) fn publish(&mut self, status: Status, now: Time, unix_s: u64) {
         self.machine = Some(status);
-        self.look(now, unix_s);
+        self.refresh(now, unix_s);
     }
 
     /// Derives the conditions from the latest status and publishes them.
-    pub(super) fn look(&mut self, now: Time, unix_s: u64) {
+    pub(super) fn refresh(&mut self, now: Time, unix_s: u64) {
         let Some(found) = self.find(now, unix_s) else { return };
         for name in CONDITIONS {
             let condition = found.conditions.iter().find(|it| it.name == name).cloned();
@@ -162,7 +163,7 @@ impl Standing {
             conditions.push(words::recovering(&people, &machine, severity));
         }
         if !self.absent.is_empty() && conditions.is_empty() {
-            conditions.push(words::away(&people));
+            conditions.push(words::absent(&people));
         }
         if !banned.is_empty() {
             conditions.push(words::banned(&people));

@@ -1,4 +1,5 @@
-//! Partial decryptions that cannot be read: the sum opens without them if enough others answer, and their senders are named.
+//! Partial decryptions that cannot be read: the sum opens without them if enough others answer, and
+//! their senders are named.
 
 use std::collections::BTreeMap;
 

@@ -86,7 +86,11 @@ fn node(page: &mut Page<'_>, status: &NodeStatus) -> Result<(), Error> {
     page.gauges("info", "Always 1; version and state are labels.", [(labels, 1)])?;
     if let Some(progress) = &status.progress {
         let fraction = ([("phase", progress.phase.as_str())], progress.fraction);
-        page.gauges("progress_ratio", "Share of the present work that is done.", [fraction])?;
+        page.gauges(
+            "progress_ratio",
+            "Fraction of the work in progress that is done.",
+            [fraction],
+        )?;
         if let Some(speed) = progress.tokens_per_second {
             page.gauge("tokens_per_second", "Training speed.", speed)?;
         }
@@ -96,7 +100,7 @@ fn node(page: &mut Page<'_>, status: &NodeStatus) -> Result<(), Error> {
         page.gauge("held_out_loss", help, held_out.loss)?;
         page.gauge("held_out_round", "The round of that adapter.", held_out.round.0)?;
         if let Some(base) = held_out.base {
-            page.gauge("held_out_loss_base", "The same of the base model.", base)?;
+            page.gauge("held_out_loss_base", "The same for the base model.", base)?;
         }
     }
     let conditions = status.conditions.iter().map(|condition| {
@@ -110,22 +114,22 @@ fn round_in_progress(page: &mut Page<'_>, status: &NodeStatus) -> Result<(), Err
         return Ok(());
     };
     page.gauge("round", "The round in progress.", machine.round.0)?;
-    page.gauge("rounds_applied", "Rounds that gave an adapter.", machine.applied)?;
-    page.gauge("view", "Voting attempt of the present decision.", machine.view.0)?;
-    page.gauge("waiting_for", "Members the phase waits for.", machine.waiting_for.len())?;
+    page.gauge("rounds_applied", "Rounds that produced a new adapter.", machine.applied)?;
+    page.gauge("view", "Voting attempt (view) of the decision in progress.", machine.view.0)?;
+    page.gauge("waiting_for", "Members that the phase waits for.", machine.waiting_for.len())?;
     let attendance = machine.attendance;
-    page.gauge("members_here", "Members that can be counted on.", u64::from(attendance.here))?;
-    page.gauge("quorum", "Members that it takes to decide.", u64::from(attendance.quorum))?;
+    page.gauge("members_here", "Members that are present.", u64::from(attendance.here))?;
+    page.gauge("quorum", "Members needed for a decision.", u64::from(attendance.quorum))?;
     let phase = [([("phase", word(&machine.activity))], 1)];
-    page.gauges("phase", "1 for the phase the round is in.", phase)?;
-    let help = "1 while this node sits out a round: its journal lacks what it has said.";
+    page.gauges("phase", "1 for the phase that the round is in.", phase)?;
+    let help = "1 while this node sits out a round: its journal lacks what it has signed.";
     page.gauge("silent", help, u32::from(machine.silent_through.is_some()))?;
     let members = || federation.members.iter().zip(&machine.members);
     let reachable =
         members().map(|(name, it)| ([("member", name.as_str())], u32::from(it.reachable)));
     page.gauges("member_reachable", "1 if the member is connected.", reachable)?;
     let here = members().map(|(name, it)| ([("member", name.as_str())], u32::from(it.here)));
-    let help = "1 if the member can be counted on: heard, and not away.";
+    let help = "1 if the member is present: its messages arrive, and it has not said goodbye.";
     page.gauges("member_here", help, here)?;
     let unreadable = &status.unreadable_partials;
     let unreadable = unreadable.iter().map(|(name, rounds)| ([("member", name.as_str())], *rounds));
@@ -184,7 +188,7 @@ fn network(page: &mut Page<'_>, network: &NetworkMetrics) -> Result<(), Error> {
     let quic = members().map(|(label, it)| (label, u32::from(it.over_quic)));
     page.gauges("member_over_quic", "1 if a connection to the member is QUIC.", quic)?;
     let waiting = members().map(|(label, it)| (label, it.messages_waiting));
-    page.gauges("member_messages_waiting", "Messages that wait to be sent.", waiting)?;
+    page.gauges("member_messages_waiting", "Messages waiting to be sent.", waiting)?;
     let dropped = members().map(|(label, it)| (label, it.messages_dropped));
     page.counters("member_messages_dropped_total", "Messages to the member dropped.", dropped)
 }

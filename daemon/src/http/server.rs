@@ -219,7 +219,7 @@ async fn metrics_page(State(pages): State<Pages>) -> Response {
 async fn ready(State(pages): State<Pages>) -> (StatusCode, String) {
     let status = pages.port.status();
     if let Some(last) = status.machine.as_ref().and_then(|machine| machine.silent_through) {
-        let text = format!("sits out rounds up to {last}: its journal lacks what it has said\n");
+        let text = format!("sits out rounds up to {last}: its journal lacks what it has signed\n");
         return (StatusCode::SERVICE_UNAVAILABLE, text);
     }
     if let Some(condition) = status.conditions.iter().find(|it| it.severity == Severity::Blocking) {

@@ -24,14 +24,14 @@ pub enum IdentityError {
     /// An empty passphrase protects nothing.
     #[error("the passphrase is empty")]
     EmptyPassphrase,
-    /// The identity is sealed, and no passphrase was given.
-    #[error("{} is sealed with a passphrase, and none was given", path.display())]
+    /// The identity is encrypted, and no passphrase was given.
+    #[error("{} is encrypted with a passphrase, and none was given", path.display())]
     Locked {
         /// The file.
         path: PathBuf,
     },
-    /// The file was sealed with another passphrase, or was modified.
-    #[error("{} does not open: wrong passphrase, or the file was changed", path.display())]
+    /// The file was encrypted with another passphrase, or was modified.
+    #[error("{} cannot be decrypted: wrong passphrase, or the file was changed", path.display())]
     WrongPassphrase {
         /// The file.
         path: PathBuf,

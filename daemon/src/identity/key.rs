@@ -1,4 +1,5 @@
-//! The identity file: the ed25519 seed and the key of the secret store, sealed with a passphrase or in clear.
+//! The identity file: the ed25519 seed and the key of the secret store, encrypted with a
+//! passphrase or in plaintext.
 
 use std::fmt;
 use std::path::Path;
@@ -9,7 +10,7 @@ use fedshield_protocol::ids::IdentityKey;
 use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop, Zeroizing};
 
-use super::sealed::{Kdf, SealKey};
+use super::at_rest::{AtRestKey, Kdf};
 use super::{IdentityError, Passphrase};
 use crate::durable;
 
@@ -19,7 +20,7 @@ const LIMIT_BYTES: u64 = 64 << 10;
 /// How the identity is stored on disk.
 #[derive(Debug, Clone)]
 pub enum Protection {
-    /// Sealed with this passphrase.
+    /// Encrypted with this passphrase.
     Passphrase(Passphrase),
     /// Unencrypted, for trials: whoever reads the file can act as this node.
     None,
@@ -28,11 +29,11 @@ pub enum Protection {
 /// This node's key. Erased when dropped, never printed.
 pub struct Identity {
     signing: SigningKey,
-    vault: SealKey,
+    vault: AtRestKey,
     protected: bool,
 }
 
-/// The secret content of the file, sealed or in clear.
+/// The secret content of the file, encrypted or in plaintext.
 #[derive(Zeroize, ZeroizeOnDrop)]
 struct Inside {
     seed: [u8; 32],
@@ -45,7 +46,7 @@ struct Inside {
 struct File {
     format: String,
     public_key: IdentityKey,
-    /// Base64; sealed if there is a `kdf`.
+    /// Base64; encrypted if there is a `kdf`.
     content: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     kdf: Option<Kdf>,
@@ -66,8 +67,10 @@ impl Identity {
         if path.exists() {
             return Err(IdentityError::Exists { path: path.to_path_buf() });
         }
-        let inside =
-            Inside { seed: *SealKey::random()?.as_bytes(), vault: *SealKey::random()?.as_bytes() };
+        let inside = Inside {
+            seed: *AtRestKey::random()?.as_bytes(),
+            vault: *AtRestKey::random()?.as_bytes(),
+        };
         let identity = Self::from_inside(&inside, matches!(protection, Protection::Passphrase(_)));
         let plain = Zeroizing::new([inside.seed, inside.vault].concat());
         let (content, kdf) = match protection {
@@ -78,8 +81,8 @@ impl Identity {
             Protection::Passphrase(passphrase) => {
                 let kdf = Kdf::fresh()?;
                 let key = derive(&kdf, passphrase, path)?;
-                let sealed = key.seal(&plain, identity.key().as_bytes())?;
-                (BASE64.encode(&sealed), Some(kdf))
+                let encrypted = key.encrypt(&plain, identity.key().as_bytes())?;
+                (BASE64.encode(&encrypted), Some(kdf))
             }
         };
         let file = File { format: FORMAT.to_owned(), public_key: identity.key(), content, kdf };
@@ -105,7 +108,7 @@ impl Identity {
             (None, _) => content,
             (Some(_), None) => return Err(IdentityError::Locked { path: path.to_path_buf() }),
             (Some(kdf), Some(passphrase)) => derive(kdf, passphrase, path)?
-                .open(&content, file.public_key.as_bytes())
+                .decrypt(&content, file.public_key.as_bytes())
                 .map_err(|_| IdentityError::WrongPassphrase { path: path.to_path_buf() })?,
         };
         let (Some(seed), Some(vault), 64) =
@@ -129,11 +132,11 @@ impl Identity {
         Ok(read(path)?.public_key)
     }
 
-    /// Whether the file at `path` is sealed with a passphrase.
+    /// Whether the file at `path` is encrypted with a passphrase.
     ///
     /// # Errors
     /// If there is no identity file.
-    pub fn is_sealed_at(path: &Path) -> Result<bool, IdentityError> {
+    pub fn is_encrypted_at(path: &Path) -> Result<bool, IdentityError> {
         Ok(read(path)?.kdf.is_some())
     }
 
@@ -161,20 +164,20 @@ impl Identity {
         self.signing.sign(bytes).to_bytes().to_vec()
     }
 
-    /// False if the file is not sealed, which deserves a warning.
+    /// False if the file is not encrypted, which deserves a warning.
     #[must_use]
     pub const fn is_protected(&self) -> bool {
         self.protected
     }
 
-    pub(super) fn vault(&self) -> SealKey {
+    pub(super) fn vault(&self) -> AtRestKey {
         self.vault.clone()
     }
 
     fn from_inside(inside: &Inside, protected: bool) -> Self {
         Self {
             signing: SigningKey::from_bytes(&inside.seed),
-            vault: SealKey::from_bytes(&inside.vault),
+            vault: AtRestKey::from_bytes(&inside.vault),
             protected,
         }
     }
@@ -201,7 +204,7 @@ fn read(path: &Path) -> Result<File, IdentityError> {
     Ok(file)
 }
 
-fn derive(kdf: &Kdf, passphrase: &Passphrase, path: &Path) -> Result<SealKey, IdentityError> {
+fn derive(kdf: &Kdf, passphrase: &Passphrase, path: &Path) -> Result<AtRestKey, IdentityError> {
     kdf.derive(passphrase).map_err(|_| malformed(path, "its kdf settings are out of range"))
 }
 
@@ -219,7 +222,7 @@ mod tests {
     }
 
     #[test]
-    fn a_sealed_identity_opens_with_its_passphrase_only() {
+    fn an_encrypted_identity_opens_with_its_passphrase_only() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identity.key");
         let made = Identity::create(&path, &Protection::Passphrase(passphrase("a"))).unwrap();
@@ -229,7 +232,7 @@ mod tests {
         let opened = Identity::open(&path, Some(&passphrase("a\n"))).unwrap();
         assert_eq!(opened.key(), made.key());
         assert_eq!(opened.vault.as_bytes(), made.vault.as_bytes());
-        assert!(opened.is_protected() && Identity::is_sealed_at(&path).unwrap());
+        assert!(opened.is_protected() && Identity::is_encrypted_at(&path).unwrap());
         let text = std::fs::read(&path).unwrap();
         let seed = BASE64.encode(made.seed().as_slice());
         assert!(!String::from_utf8(text).unwrap().contains(&seed[..40]));

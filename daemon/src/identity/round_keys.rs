@@ -4,7 +4,8 @@
 //! flash disk or a backup may hold.
 //!
 //! ```text
-//! slot, every 4096 bytes    8 magic, 8 round, 24 nonce, 32 key and 16 tag, sealed under the store's key, 32 checksum
+//! slot, every 4096 bytes    8 magic, 8 round, 24 nonce, 32 key and 16 tag, encrypted under the
+//! store's key, 32 checksum
 //! empty slot                zeros
 //! ```
 //!
@@ -22,7 +23,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use fedshield_protocol::ids::Round;
 
 use super::SecretStoreError;
-use super::sealed::SealKey;
+use super::at_rest::AtRestKey;
 use crate::durable::{self, DiskError};
 
 /// Name of the file in the folder of secrets.
@@ -31,15 +32,15 @@ pub(crate) const FILE: &str = "wrapping-keys";
 pub(super) const SLOTS: usize = 16;
 const SLOT_BYTES: usize = 4096;
 const MAGIC: &[u8; 8] = b"FSROUND1";
-const SEALED_BYTES: usize = 24 + 32 + 16;
-const CHECKED_BYTES: usize = 8 + 8 + SEALED_BYTES;
+const ENCRYPTED_BYTES: usize = 24 + 32 + 16;
+const CHECKED_BYTES: usize = 8 + 8 + ENCRYPTED_BYTES;
 const USED_BYTES: usize = CHECKED_BYTES + 32;
 
 /// The file of the keys. None of its content is kept in memory.
 #[derive(Debug, Clone)]
 pub(super) struct RoundKeys {
     path: PathBuf,
-    vault: SealKey,
+    vault: AtRestKey,
     /// One writer at a time.
     lock: Arc<Mutex<()>>,
 }
@@ -49,7 +50,7 @@ enum Slot {
     Empty,
     Key {
         round: Round,
-        sealed: [u8; SEALED_BYTES],
+        encrypted: [u8; ENCRYPTED_BYTES],
     },
     /// A write or an erasure was interrupted.
     Torn,
@@ -58,7 +59,7 @@ enum Slot {
 impl RoundKeys {
     /// Opens the file in `folder`, creates it if there is none, and empties slots whose write or
     /// erasure was interrupted.
-    pub(super) fn open(folder: &Path, vault: SealKey) -> Result<Self, SecretStoreError> {
+    pub(super) fn open(folder: &Path, vault: AtRestKey) -> Result<Self, SecretStoreError> {
         let keys = Self { path: folder.join(FILE), vault, lock: Arc::default() };
         let length = (SLOTS * SLOT_BYTES) as u64;
         match std::fs::metadata(&keys.path) {
@@ -79,12 +80,12 @@ impl RoundKeys {
     }
 
     /// The key of `round`, if there is one.
-    pub(super) fn get(&self, round: Round) -> Result<Option<SealKey>, SecretStoreError> {
+    pub(super) fn get(&self, round: Round) -> Result<Option<AtRestKey>, SecretStoreError> {
         let file = self.file()?;
         for index in 0..SLOTS {
             match self.read(&file, index)? {
-                Slot::Key { round: of, sealed } if of == round => {
-                    return self.unseal(round, &sealed).map(Some);
+                Slot::Key { round: of, encrypted } if of == round => {
+                    return self.decrypt(round, &encrypted).map(Some);
                 }
                 _ => {}
             }
@@ -93,7 +94,7 @@ impl RoundKeys {
     }
 
     /// The key of `round`, a fresh one if there is none; on the disk when this returns.
-    pub(super) fn get_or_make(&self, round: Round) -> Result<SealKey, SecretStoreError> {
+    pub(super) fn get_or_make(&self, round: Round) -> Result<AtRestKey, SecretStoreError> {
         let _writer = self.lock.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(key) = self.get(round)? {
             return Ok(key);
@@ -101,9 +102,9 @@ impl RoundKeys {
         let file = self.file()?;
         for index in 0..SLOTS {
             if matches!(self.read(&file, index)?, Slot::Empty) {
-                let key = SealKey::random()?;
-                let sealed = self.vault.seal(key.as_bytes(), &context(round))?;
-                self.write(&file, index, &slot(round, &sealed))?;
+                let key = AtRestKey::random()?;
+                let encrypted = self.vault.encrypt(key.as_bytes(), &context(round))?;
+                self.write(&file, index, &slot(round, &encrypted))?;
                 return Ok(key);
             }
         }
@@ -159,10 +160,10 @@ impl RoundKeys {
         file.sync_all().map_err(|error| DiskError::sync(&self.path, error))
     }
 
-    fn unseal(&self, round: Round, sealed: &[u8]) -> Result<SealKey, SecretStoreError> {
+    fn decrypt(&self, round: Round, encrypted: &[u8]) -> Result<AtRestKey, SecretStoreError> {
         let damaged = || SecretStoreError::Damaged { path: self.path.clone() };
-        let key = self.vault.open(sealed, &context(round)).map_err(|_| damaged())?;
-        key.as_slice().try_into().map(SealKey::from_bytes).map_err(|_| damaged())
+        let key = self.vault.decrypt(encrypted, &context(round)).map_err(|_| damaged())?;
+        key.as_slice().try_into().map(AtRestKey::from_bytes).map_err(|_| damaged())
     }
 }
 
@@ -170,8 +171,8 @@ fn context(round: Round) -> Vec<u8> {
     [&b"round-key "[..], &round.0.to_le_bytes()].concat()
 }
 
-fn slot(round: Round, sealed: &[u8]) -> Vec<u8> {
-    let checked = [&MAGIC[..], &round.0.to_le_bytes(), sealed].concat();
+fn slot(round: Round, encrypted: &[u8]) -> Vec<u8> {
+    let checked = [&MAGIC[..], &round.0.to_le_bytes(), encrypted].concat();
     [&checked[..], &checksum(&checked)].concat()
 }
 
@@ -190,9 +191,10 @@ fn parse(bytes: &[u8; SLOT_BYTES]) -> Slot {
         && checksum(checked).as_slice() == sum
         && padding.iter().all(|byte| *byte == 0);
     let after_magic = checked.get(MAGIC.len()..).and_then(<[u8]>::split_first_chunk);
-    match after_magic.map(|(round, sealed)| (whole, u64::from_le_bytes(*round), sealed.try_into()))
+    match after_magic
+        .map(|(round, encrypted)| (whole, u64::from_le_bytes(*round), encrypted.try_into()))
     {
-        Some((true, round, Ok(sealed))) => Slot::Key { round: Round(round), sealed },
+        Some((true, round, Ok(encrypted))) => Slot::Key { round: Round(round), encrypted },
         _ => Slot::Torn,
     }
 }

@@ -1,12 +1,13 @@
-//! Secrets on disk: sealed files that can be erased one by one. Those of one round are wrapped once more, see `wrapped`.
+//! Secrets on disk: encrypted files that can be erased one by one. Those of one round are wrapped
+//! once more, see `wrapped`.
 
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
 use super::Identity;
+use super::at_rest::AtRestKey;
 use super::round_keys::RoundKeys;
-use super::sealed::SealKey;
 use crate::durable::{self, DiskError};
 use crate::error_code::ErrorCode;
 use crate::randomness::RandomnessError;
@@ -27,13 +28,13 @@ pub enum SecretStoreError {
         name: String,
     },
     /// The file cannot be decrypted: it belongs to another identity, or was modified.
-    #[error("{} was not sealed by this identity, or was changed", path.display())]
+    #[error("{} was not encrypted by this identity, or was changed", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
     },
     /// More rounds have secrets at a time than a member ever works on.
-    #[error("{} has no room for another round", path.display())]
+    #[error("{} has no free slot for another round", path.display())]
     Slots {
         /// The file of the rounds' keys.
         path: PathBuf,
@@ -59,11 +60,11 @@ impl SecretStoreError {
     }
 }
 
-/// A folder of sealed secrets. Calls block on the disk.
+/// A folder of encrypted secrets. Calls block on the disk.
 #[derive(Debug, Clone)]
 pub struct SecretStore {
     folder: PathBuf,
-    key: SealKey,
+    key: AtRestKey,
     pub(super) rounds: RoundKeys,
 }
 
@@ -89,8 +90,8 @@ impl SecretStore {
     /// Any of [`SecretStoreError`] but `Damaged`.
     pub fn put(&self, name: &str, secret: &[u8]) -> Result<(), SecretStoreError> {
         let path = self.path(name)?;
-        let sealed = self.key.seal(secret, name.as_bytes())?;
-        Ok(durable::replace(&path, &sealed)?)
+        let encrypted = self.key.encrypt(secret, name.as_bytes())?;
+        Ok(durable::replace(&path, &encrypted)?)
     }
 
     /// The secret called `name`, if there is one.
@@ -99,10 +100,10 @@ impl SecretStore {
     /// Any of [`SecretStoreError`].
     pub fn get(&self, name: &str) -> Result<Option<Zeroizing<Vec<u8>>>, SecretStoreError> {
         let path = self.path(name)?;
-        let Some(sealed) = durable::read_if_present(&path, LIMIT_BYTES)? else {
+        let Some(encrypted) = durable::read_if_present(&path, LIMIT_BYTES)? else {
             return Ok(None);
         };
-        match self.key.open(&sealed, name.as_bytes()) {
+        match self.key.decrypt(&encrypted, name.as_bytes()) {
             Ok(plain) => Ok(Some(plain)),
             Err(_) => Err(SecretStoreError::Damaged { path }),
         }
@@ -137,7 +138,8 @@ impl SecretStore {
         Ok(names)
     }
 
-    /// Files that a crash left between being written and being renamed: nobody reads them, and they hold secrets.
+    /// Files that a crash left between being written and being renamed: nobody reads them, and they
+    /// hold secrets.
     fn erase_unfinished(&self) -> Result<(), SecretStoreError> {
         let entries =
             std::fs::read_dir(&self.folder).map_err(|error| DiskError::at(&self.folder, error))?;
@@ -170,7 +172,7 @@ mod tests {
     use crate::identity::Protection;
 
     #[test]
-    fn a_secret_is_kept_sealed_under_its_own_name_and_erased() {
+    fn a_secret_is_stored_encrypted_under_its_own_name_and_erased() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("identity.key");
         let identity = Identity::create(&path, &Protection::None).unwrap();

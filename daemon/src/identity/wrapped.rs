@@ -1,5 +1,5 @@
-//! Secrets of one round: files sealed under the round's own key (`round_keys`), unreadable once it
-//! is erased.
+//! Secrets of one round: files encrypted under the round's own key (`round_keys`), unreadable once
+//! it is erased.
 
 use fedshield_protocol::ids::Round;
 use zeroize::Zeroizing;
@@ -9,7 +9,7 @@ use super::{SecretStore, SecretStoreError};
 use crate::durable::{self, DiskError};
 
 const PREFIX: &str = "wrapped-";
-/// Names of earlier versions, which sealed the secrets of rounds under the store's key.
+/// Names of earlier versions, which encrypted the secrets of rounds under the store's key.
 const OLD_KEY: &str = "sealing-";
 const OLD_SECRET: &str = "round-";
 
@@ -31,8 +31,8 @@ impl SecretStore {
         let name = wrapped(round, name);
         let path = self.path(&name)?;
         let key = self.rounds.get_or_make(round)?;
-        let sealed = key.seal(secret, name.as_bytes())?;
-        Ok(durable::replace(&path, &sealed)?)
+        let encrypted = key.encrypt(secret, name.as_bytes())?;
+        Ok(durable::replace(&path, &encrypted)?)
     }
 
     /// The secret of `round` called `name`, if it has not been erased.
@@ -47,10 +47,10 @@ impl SecretStore {
         let name = wrapped(round, name);
         let path = self.path(&name)?;
         let Some(key) = self.rounds.get(round)? else { return Ok(None) };
-        let Some(sealed) = durable::read_if_present(&path, super::secrets::LIMIT_BYTES)? else {
+        let Some(encrypted) = durable::read_if_present(&path, super::secrets::LIMIT_BYTES)? else {
             return Ok(None);
         };
-        match key.open(&sealed, name.as_bytes()) {
+        match key.decrypt(&encrypted, name.as_bytes()) {
             Ok(plain) => Ok(Some(plain)),
             Err(_) => Err(SecretStoreError::Damaged { path }),
         }
@@ -168,7 +168,7 @@ mod tests {
         assert!(!name.exists());
         std::fs::write(&name, copy).unwrap();
         assert_eq!(secrets.get_in_round(Round(4), "share-1").unwrap(), None);
-        // A second key for the same round opens nothing sealed under the first.
+        // A second key for the same round opens nothing encrypted under the first.
         secrets.put_in_round(Round(4), "other", b"x").unwrap();
         let opened = secrets.get_in_round(Round(4), "share-1");
         assert!(matches!(opened, Err(SecretStoreError::Damaged { .. })));

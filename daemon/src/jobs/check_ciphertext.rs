@@ -1,4 +1,4 @@
-//! transfer: the committee validates an update before it relies on it.
+//! check_ciphertext: the committee validates an update before it relies on it.
 
 use std::io::BufReader;
 

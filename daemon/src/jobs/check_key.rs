@@ -30,7 +30,7 @@ impl Pipeline {
         let key = match OpenedKey::from_bytes(&context, &contributors, &bytes) {
             Ok(key) => key,
             Err(reason) => {
-                tracing::warn!(%round, %reason, "a named key is none");
+                tracing::warn!(%round, %reason, "a named key is not a key");
                 return Ok(JobOutput::KeyChecked { sum: None });
             }
         };

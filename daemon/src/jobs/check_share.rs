@@ -79,8 +79,9 @@ impl Pipeline {
     /// Whether there is a sealed share from `dealer`, or one that was stored earlier.
     fn has_share_from(&self, round: Round, dealer: &Included) -> Result<bool, PipelineError> {
         let own = dealer.body.sealed_shares.get(self.terms.me.position()).copied().flatten();
-        let kept = [name::share(dealer.member), name::resealed_share(dealer.member)];
-        let kept = kept.map(|name| self.secrets.file_in_round(round, &name).exists());
-        Ok(own.is_some() || kept.contains(&true))
+        let [resealed, earlier] = name::resealed_shares(dealer.member);
+        let stored = [name::share(dealer.member), resealed, earlier];
+        let stored = stored.map(|name| self.secrets.file_in_round(round, &name).exists());
+        Ok(own.is_some() || stored.contains(&true))
     }
 }

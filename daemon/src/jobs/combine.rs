@@ -68,7 +68,8 @@ impl Pipeline {
             Answers::Culprits(indices) => indices.into_iter().map(member_index).collect(),
             Answers::Disputed(indices) => {
                 let members: Vec<MemberIndex> = indices.into_iter().map(member_index).collect();
-                tracing::warn!(%round, ?members, "answers off the others; too few agree to tell which are wrong");
+                tracing::warn!(%round, ?members, "answers disagree; too few agree to tell which \
+                                                  are wrong");
                 Vec::new()
             }
             Answers::Consistent => Vec::new(),

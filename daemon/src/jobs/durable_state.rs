@@ -11,7 +11,7 @@
 //! dealing         round     ciphertext, published part of its sharing   settle
 //! deal-<m>        round     the opening of member m's share of the key  settle
 //! share-<m>       round     opening of this node's share from member m  settle
-//! box-<m>         round     this node's share from member m, resealed   settle
+//! resealed-<m>    round     this node's share from member m, resealed   settle
 //! released        round     this member's one answer to the decision    settle
 //! sealing-key     round     its sealing key (`crate::sealing_keys`)     settle
 //! ```
@@ -58,7 +58,13 @@ pub(super) mod name {
     }
 
     pub(crate) fn resealed_share(dealer: MemberIndex) -> String {
-        format!("box-{dealer}")
+        format!("resealed-{dealer}")
+    }
+
+    /// The names under which a resealed share may be stored: the one in use, and that of earlier
+    /// versions, which may have stored it before an upgrade in the middle of a round.
+    pub(crate) fn resealed_shares(dealer: MemberIndex) -> [String; 2] {
+        [resealed_share(dealer), format!("box-{dealer}")]
     }
 }
 

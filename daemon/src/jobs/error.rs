@@ -19,7 +19,7 @@ pub enum PipelineError {
     Manifest {
         /// Dotted name.
         field: &'static str,
-        /// Why.
+        /// What is wrong with its value.
         reason: String,
     },
     /// A federation of an earlier version, whose updates carried weights of their own.
@@ -133,8 +133,8 @@ pub enum PipelineError {
     NoHeldOut,
     /// The held-out loss is NaN or infinite.
     #[error(
-        "the held-out loss is {0}, not a finite number: base model and adapter compute nonsense here; a learning rate \
-         that is too large does that"
+        "the held-out loss is {0}, not a finite number: base model and adapter do not compute \
+         finite values here, which a learning rate that is too large can cause"
     )]
     HeldOutNotFinite(f64),
 }

@@ -90,6 +90,7 @@ impl Pipeline {
     pub fn export(&self, folder: &std::path::Path) -> Result<ObjectRef, PipelineError> {
         let global = self.state().global.clone();
         fedshield_train::adapter::export_peft(folder, &global, &self.learning.base())?;
+        self.terms.rendering.write(folder)?;
         Ok(ObjectRef::of(&global.to_bytes()))
     }
 
@@ -124,12 +125,12 @@ impl Pipeline {
     ) -> Result<Option<SampleAnswer>, PipelineError> {
         let learning = &*self.learning;
         let Some(held_out) = held_out.first() else { return Ok(None) };
-        let shown = held_out.shown();
+        let shown = held_out.shown()?;
         let trainer = learning.trainer()?;
         let answer = |adapter: Option<&dyn Adapter>| {
             let greedy =
                 Sampling { max_tokens: SAMPLE_TOKENS, temperature: 0.0, top_p: 1.0, seed: 0 };
-            trainer.answer(adapter, learning.template, &shown, &greedy)
+            trainer.answer(adapter, learning.rendering.template, &shown, &greedy)
         };
         Ok(Some(SampleAnswer {
             prompt: question(&shown),

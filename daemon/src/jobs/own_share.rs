@@ -24,9 +24,10 @@ impl Pipeline {
             let opening = ShareOpening::from_bytes(&context, &commitment, me, &bytes)?;
             return Ok(opening.verify(&context, &commitment)?);
         }
-        let again = name::resealed_share(dealer.member);
-        if let Some(sealed) = self.secrets.get_in_round(round, &again)? {
-            return self.open_sealed_share(round, dealer, &commitment, &sealed);
+        for resealed in name::resealed_shares(dealer.member) {
+            if let Some(sealed) = self.secrets.get_in_round(round, &resealed)? {
+                return self.open_sealed_share(round, dealer, &commitment, &sealed);
+            }
         }
         let missing = PipelineError::ShareMissing { round, member: dealer.member };
         let object = dealer.body.sealed_shares.get(self.terms.me.position()).copied().flatten();

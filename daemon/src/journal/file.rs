@@ -129,7 +129,7 @@ impl Journal {
         }
         let bytes = self.format.encode(self.end, round, body);
         if let Err(error) = self.file.write_all(&bytes) {
-            self.undo();
+            self.roll_back();
             return Err(DiskError::at(&self.path, error).into());
         }
         if let Err(error) = self.file.sync_data() {
@@ -180,7 +180,7 @@ impl Journal {
 
     /// Truncates what a failed write left. A disk that has become read-only refuses both writing
     /// and truncating, so an unchanged length needs no truncation.
-    fn undo(&mut self) {
+    fn roll_back(&mut self) {
         let undone = self
             .file
             .metadata()

@@ -8,8 +8,8 @@
 //! <work>/<purpose>/result       where the trained adapter is expected
 //! ```
 //!
-//! The examples and the update are stored there in clear, so the folder is private and is erased
-//! after the run, however it ends. What a killed daemon leaves is erased at its next start.
+//! The examples and the update are stored there in the clear, so the folder is private and is
+//! erased after the run, however it ends. What a killed daemon leaves is erased at its next start.
 
 mod guard;
 mod lines;

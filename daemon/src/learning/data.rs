@@ -82,7 +82,8 @@ impl Examples {
                 format!("{count} lines of the data files cannot be used and are left out: {named}")
             }
         };
-        let hint = "mend them, and they are used from the next round on; `data.on_bad_line` decides what is \
+        let hint = "fix them, and they are used from the next round on; `data.on_bad_line` \
+                    decides what is \
                     done with them";
         Some(Condition::new(SKIPPED_CONDITION, Severity::Notice, what).with_hint(hint))
     }
@@ -132,7 +133,8 @@ impl DataLook {
         let message = format!(
             "the data files cannot be used: {problem}. Rounds go on with the {train} examples that were read before"
         );
-        let hint = "mend or bring back the file: it is looked at again by itself. `fedshield-cli data check` lists \
+        let hint = "fix or restore the file: it is checked again automatically. `fedshield-cli \
+                    data check` lists \
                     every line that is wrong. Until then do not restart the daemon, which keeps the examples in \
                     memory only";
         Some(Condition::new(DATA_CONDITION, Severity::Warning, message).with_hint(hint))
@@ -208,7 +210,7 @@ impl DataFiles {
                 None => DataLook::Unchanged,
             };
         }
-        let is_patient = when == Look::WhenQuiet && !known.unrest_is_over(&stamps);
+        let is_patient = when == Look::WhenQuiet && !known.have_settled(&stamps);
         if is_patient && !stamps.iter().all(|stamp| stamp.is_older_than(QUIET)) {
             return DataLook::Busy;
         }
@@ -240,8 +242,11 @@ impl DataFiles {
     }
 
     fn replace(&self, examples: Examples) -> DataLook {
-        let Changes { more, fewer } = examples.set.changes(&self.current().set);
-        if (more, fewer) == (0, 0) {
+        let current = self.current();
+        let Changes { more, fewer } = examples.set.changes(&current.set);
+        let left_out = examples.set.skipped.count;
+        // Lines that are left out do not count as examples; they may come and go by themselves.
+        if (more, fewer) == (0, 0) && examples.set.skipped == current.set.skipped {
             return DataLook::Unchanged;
         }
         let (train, held_out) = (examples.set.train.len(), examples.set.held_out.len());
@@ -252,6 +257,7 @@ impl DataFiles {
         tracing::info!(
             train,
             held_out,
+            left_out,
             "the data files have changed: {}, {fewer} fewer; the next round uses them",
             if more == 1 { "1 line more".to_owned() } else { format!("{more} lines more") },
         );
@@ -267,7 +273,7 @@ impl Known {
     /// Whether recently modified files are to be read anyway: nothing has happened to them for
     /// [`QUIET`], or they have kept changing for [`LONGEST_UNREST`]. Measured by the local clock,
     /// because the clock of the file system may differ.
-    fn unrest_is_over(&mut self, stamps: &[Stamp]) -> bool {
+    fn have_settled(&mut self, stamps: &[Stamp]) -> bool {
         let now = Instant::now();
         let Some(unrest) = &mut self.unrest else {
             self.unrest = Some(Unrest { seen: stamps.to_vec(), at: now, since: now });

@@ -6,8 +6,8 @@ use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Draft, Manifest, TermsFields, Training};
-use fedshield_train::adapter::PeftAdapter;
-use fedshield_train::data::DataSettings;
+use fedshield_train::adapter::{AdapterRendering, PeftAdapter};
+use fedshield_train::data::{DataSettings, DataSummary};
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
 use fedshield_train::model::ModelConfig;
 use fedshield_train::text::{Template, TextTokenizer};
@@ -35,12 +35,13 @@ impl TermsChecker {
         Self { config, tokenizer, sources }
     }
 
-    /// Refuses terms that could be agreed to and could not be trained on here. Takes as long as reading the data.
+    /// Refuses terms that could be agreed to and could not be trained on here; describes the data
+    /// otherwise. Takes as long as reading the data.
     ///
     /// # Errors
     /// Names the field and its allowed values, or the data file and line that does not match the
     /// terms.
-    pub fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
+    pub fn check(&self, draft: &Draft) -> Result<DataSummary, PipelineError> {
         let plan = Plan::of_draft(draft)?;
         let terms = &draft.offer.terms;
         let (length, most) = (terms.training.sequence_length as usize, self.config.context());
@@ -50,11 +51,12 @@ impl TermsChecker {
             );
             return Err(PipelineError::manifest("training.sequence_length", reason));
         }
-        self.examination().examine(&terms.training, &plan.settings, plan.template)?;
+        let examination = self.examination();
+        let examined = examination.examine(&terms.training, &plan.settings, plan.rendering)?;
         if let Some(wanted) = terms.adapter.first {
             named_adapter(&self.config, &self.sources.first_adapter, wanted, &plan.settings)?;
         }
-        Ok(())
+        Ok(examined.data.current().set.summary())
     }
 
     /// The same for terms that are in force: checks only whether they match model, trainer and data
@@ -65,7 +67,7 @@ impl TermsChecker {
     pub fn check_standing(&self, terms: &Manifest) -> Result<(), PipelineError> {
         let members = u16::try_from(terms.members.len()).unwrap_or(u16::MAX);
         let plan = Plan::of(&TermsFields::of(terms), members)?;
-        self.examination().examine(&terms.training, &plan.settings, plan.template).map(drop)
+        self.examination().examine(&terms.training, &plan.settings, plan.rendering).map(drop)
     }
 
     fn examination(&self) -> Examination<'_> {
@@ -100,7 +102,7 @@ impl Examination<'_> {
         &self,
         training: &Training,
         settings: &FederatedSettings,
-        template: Template,
+        rendering: AdapterRendering,
     ) -> Result<Examined, PipelineError> {
         if settings.algorithm == Algorithm::FedSb && self.sources.command.is_some() {
             let reason = "fed-sb trains a matrix that a PEFT folder does not have, so a trainer command cannot: \
@@ -111,10 +113,13 @@ impl Examination<'_> {
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
         // New drafts with longer ones are refused; federations founded before that rule continue.
         let length = (training.sequence_length as usize).min(self.config.context());
-        let named = self.sources.template.as_deref().map_or(Ok(template), Template::parse)?;
+        let named =
+            self.sources.template.as_deref().map_or(Ok(rendering.template), Template::parse)?;
         // A base model without a chat template gets the plainest one.
         let template = named.or_plain(self.tokenizer);
-        let data = read_data(self.sources, self.tokenizer, template, length)?;
+        let mut tokenizer = self.tokenizer.clone();
+        tokenizer.template_date = rendering.date;
+        let data = read_data(self.sources, tokenizer, template, length)?;
         Ok(Examined { template, length, data })
     }
 }
@@ -136,7 +141,7 @@ pub(super) fn named_adapter(
     if digest != wanted {
         return Err(missing(format!("there is the adapter {digest}")));
     }
-    let (spec, agreed) = (peft.spec()?, &settings.adapter);
+    let (spec, agreed) = (peft.federated_spec(), &settings.adapter);
     let global = peft.global(config, settings)?;
     if *global.layout() != AdapterLayout::new(config, agreed)? {
         return Err(missing(format!("it has {spec}, the manifest says {agreed}")));
@@ -146,7 +151,7 @@ pub(super) fn named_adapter(
 
 fn read_data(
     sources: &LearningSources,
-    tokenizer: &TextTokenizer,
+    tokenizer: TextTokenizer,
     template: Template,
     max_length: usize,
 ) -> Result<DataFiles, PipelineError> {
@@ -156,8 +161,15 @@ fn read_data(
     DataFiles::open(DataSources {
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
-        tokenizer: tokenizer.clone(),
-        settings: DataSettings { template, max_length, held_out, reading, keeps_text },
+        tokenizer,
+        settings: DataSettings {
+            template,
+            max_length,
+            held_out,
+            reading,
+            keeps_text,
+            spill: sources.spill.clone(),
+        },
     })
     .map_err(PipelineError::Data)
 }

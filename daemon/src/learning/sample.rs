@@ -13,7 +13,7 @@ const MAX_TOKENS: usize = 16_384;
 pub(crate) fn sample_digest(sample: &[TokenizedExample]) -> [u8; 32] {
     let mut hasher = blake3::Hasher::new_derive_key("fedshield v1 held-out sample");
     for example in sample {
-        hasher.update(&example.example.digest());
+        hasher.update(&example.digest());
     }
     *hasher.finalize().as_bytes()
 }
@@ -22,15 +22,14 @@ pub(crate) fn sample_digest(sample: &[TokenizedExample]) -> [u8; 32] {
 /// adding or removing one line changes at most one example of the sample, and the losses stay
 /// comparable.
 pub(super) fn sample(held_out: &[TokenizedExample]) -> Vec<TokenizedExample> {
-    let mut order: Vec<([u8; 32], &TokenizedExample)> =
-        held_out.iter().map(|example| (example.example.digest(), example)).collect();
-    order.sort_unstable_by_key(|(digest, _)| *digest);
-    let lengths: Vec<usize> = order.iter().map(|(_, e)| e.packed.len()).collect();
+    let mut order: Vec<&TokenizedExample> = held_out.iter().collect();
+    order.sort_by_key(|example| example.digest());
+    let lengths: Vec<usize> = order.iter().map(|example| example.token_count()).collect();
     let mut chosen: Vec<TokenizedExample> = fitting(&lengths)
         .into_iter()
-        .filter_map(|index| order.get(index).map(|(_, example)| (*example).clone()))
+        .filter_map(|index| order.get(index).map(|example| (*example).clone()))
         .collect();
-    chosen.sort_by_key(|example| example.packed.len());
+    chosen.sort_by_key(TokenizedExample::token_count);
     chosen
 }
 
@@ -50,7 +49,7 @@ fn fitting(lengths: &[usize]) -> Vec<usize> {
 
 #[cfg(test)]
 mod tests {
-    use fedshield_train::data::Example;
+    use fedshield_train::data::{Example, ShortDigest};
     use fedshield_train::model::TokenSequence;
 
     use super::*;
@@ -74,8 +73,8 @@ mod tests {
         let before: Vec<_> = (0..500).map(example).collect();
         // Longer, in another order, and with a line in front.
         let after: Vec<_> = (0..501).rev().map(example).collect();
-        let names = |held_out: &[TokenizedExample]| -> Vec<[u8; 32]> {
-            sample(held_out).iter().map(|example| example.example.digest()).collect()
+        let names = |held_out: &[TokenizedExample]| -> Vec<ShortDigest> {
+            sample(held_out).iter().map(TokenizedExample::digest).collect()
         };
         let (before, after) = (names(&before), names(&after));
         let kept = before.iter().filter(|digest| after.contains(digest)).count();

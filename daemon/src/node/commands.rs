@@ -141,7 +141,7 @@ impl Node {
             return Ok(());
         };
         if let Some(reason) = host.waits_for() {
-            answer(reply, Err(waits_for_room(reason)));
+            answer(reply, Err(waits_for_space(reason)));
             return Ok(());
         }
         let paused = host.pause(by).await?;
@@ -161,7 +161,7 @@ impl Node {
             return Ok(());
         };
         if let Some(reason) = host.waits_for() {
-            answer(reply, Err(waits_for_room(reason)));
+            answer(reply, Err(waits_for_space(reason)));
             return Ok(());
         }
         match evidence::member(&signed.manifest, name) {
@@ -194,7 +194,7 @@ impl Node {
             return Ok(());
         };
         if let Some(reason) = host.waits_for() {
-            answer(reply, Err(waits_for_room(reason)));
+            answer(reply, Err(waits_for_space(reason)));
             return Ok(());
         }
         let resumed = host.resume().await?.map(|()| Done {});
@@ -270,7 +270,7 @@ impl Node {
 fn not_remembered(error: &DiskError, wish: &str) -> ApiError {
     let message = format!("cannot {wish}, because a restart would not know of it: {error}");
     ApiError::new(error.code(), message)
-        .with_hint("mend the disk of the home folder, then try again")
+        .with_hint("fix the disk of the home folder, then try again")
 }
 
 fn federation_of(signed: &SignedManifest) -> Result<FederationId, ApiError> {
@@ -302,10 +302,10 @@ pub(super) fn answer_ledger<T: Send + 'static>(
     tokio::task::spawn_blocking(move || answer(reply, work(&ledger)));
 }
 
-fn waits_for_room(reason: &str) -> ApiError {
+fn waits_for_space(reason: &str) -> ApiError {
     let message = format!("the node waits until it can write again: {reason}");
     ApiError::new(ErrorCode::DiskFull, message).with_hint(
-        "make room on that disk, or mount it for writing if it is read-only; then ask again",
+        "free some space on that disk, or mount it for writing if it is read-only; then ask again",
     )
 }
 

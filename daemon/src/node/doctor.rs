@@ -11,7 +11,8 @@ use crate::store::Ledger;
 /// Free space, in bytes, below which a round may run out of it.
 const LOW_DISK_BYTES: u64 = 1 << 30;
 
-/// The checks of a node with `status`; without `told`, the announced addresses, it does not listen yet.
+/// The checks of a node with `status`; without `told`, the announced addresses, it does not listen
+/// yet.
 pub(super) fn checks(
     home: &Home,
     is_protected: bool,
@@ -21,8 +22,8 @@ pub(super) fn checks(
     let mut checks = vec![check(
         "identity",
         is_protected,
-        "sealed with a passphrase",
-        "the identity file is in clear",
+        "encrypted with a passphrase",
+        "the identity file is not encrypted",
         "make a new home with `init --passphrase-file FILE` before real use",
     )];
     if let Some(told) = told {
@@ -60,14 +61,15 @@ pub(super) fn checks(
     DoctorView { checks }
 }
 
-/// Verifies the whole ledger, signatures and certificates included: a start verifies only what is new. Takes about a
-/// second for a thousand rounds.
+/// Verifies the whole ledger, signatures and certificates included: a start verifies only what is
+/// new. Takes about a second for a thousand rounds.
 pub(super) fn ledger(kept: &Ledger, manifest: &SignedManifest) -> Check {
     let verified = kept
         .records()
         .map_err(|error| error.to_string())
         .and_then(|records| ledger::verify(manifest, &records).map_err(|error| error.to_string()));
-    let hint = "stop the daemon, put `ledger.fsl` aside and start it again: the others give it the records; check the disk";
+    let hint = "stop the daemon, move `ledger.fsl` away and start it again: the others send it \
+                the records; check the disk";
     match verified {
         Ok(summary) => {
             check("ledger", true, &format!("all {} records verify", summary.records), "", hint)

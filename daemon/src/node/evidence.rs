@@ -7,7 +7,8 @@ use fedshield_protocol::wire::evidence::EvidenceFile;
 use crate::control::api::{ApiError, ErrorCode, EvidenceView, LiftView};
 use crate::store::{KeptEvidence, Ledger, Lift};
 
-/// All evidence in the order in which it came; `names` are the members', in the order of the manifest.
+/// All evidence in the order in which it came; `names` are the members', in the order of the
+/// manifest.
 ///
 /// # Errors
 /// An error of the store.
@@ -50,7 +51,8 @@ pub(crate) fn lift_view(lift: &Lift, names: &[String]) -> LiftView {
 /// Evidence as a file for others.
 ///
 /// # Errors
-/// [`ErrorCode::InvalidRequest`] if there is none of this name, or in a form that others cannot check.
+/// [`ErrorCode::InvalidRequest`] if there is none of this name, or in a form that others cannot
+/// check.
 pub(crate) fn file(
     ledger: &Ledger,
     federation: FederationId,

@@ -8,17 +8,17 @@ use std::path::{Path, PathBuf};
 /// Metadata of files and folders at one time. Two fingerprints that differ show that something
 /// changed between them.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Fingerprint(Vec<(PathBuf, Result<Look, io::ErrorKind>)>);
+pub(super) struct Fingerprint(Vec<(PathBuf, Result<FileStat, io::ErrorKind>)>);
 
 /// One file's device, inode number, length, and times of modification and of metadata change.
-type Look = [i128; 5];
+type FileStat = [i128; 5];
 
 impl Fingerprint {
     /// The fingerprint of `paths`, and of the entries of those that are folders.
     pub(super) fn of(paths: &[PathBuf]) -> Self {
         let mut all = Vec::new();
         for path in paths {
-            all.push(look(path));
+            all.push(stat(path));
             let mut inside: Vec<PathBuf> = std::fs::read_dir(path)
                 .into_iter()
                 .flatten()
@@ -26,18 +26,18 @@ impl Fingerprint {
                 .map(|it| it.path())
                 .collect();
             inside.sort();
-            all.extend(inside.iter().map(|path| look(path)));
+            all.extend(inside.iter().map(|path| stat(path)));
         }
         Self(all)
     }
 }
 
-fn look(path: &Path) -> (PathBuf, Result<Look, io::ErrorKind>) {
-    let look = std::fs::metadata(path).map(|it| of_metadata(&it)).map_err(|error| error.kind());
-    (path.to_owned(), look)
+fn stat(path: &Path) -> (PathBuf, Result<FileStat, io::ErrorKind>) {
+    let stat = std::fs::metadata(path).map(|it| of_metadata(&it)).map_err(|error| error.kind());
+    (path.to_owned(), stat)
 }
 
-fn of_metadata(it: &Metadata) -> Look {
+fn of_metadata(it: &Metadata) -> FileStat {
     let time = |seconds: i64, nanoseconds: i64| {
         i128::from(seconds) * 1_000_000_000 + i128::from(nanoseconds)
     };
@@ -55,7 +55,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn whatever_mends_a_file_changes_its_look() {
+    fn whatever_fixes_a_file_changes_its_fingerprint() {
         let folder = tempfile::tempdir().unwrap();
         let (model, data) = (folder.path().join("model"), folder.path().join("a.jsonl"));
         let paths = [model.clone(), data.clone()];

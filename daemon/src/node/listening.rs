@@ -76,9 +76,14 @@ fn show(board: &Conditions, state: &NetState) {
     board.show(
         "names",
         state.resolver_error.as_ref().map(|problem| {
-            let text = format!("names of members cannot be looked up: {problem}; members at IP addresses are reached");
-            Condition::new("names", Severity::Warning, text)
-                .with_hint("give this machine a name server; the file is read again at each dial")
+            let text = format!(
+                "the names of members cannot be resolved: {problem}; members at IP \
+                                addresses are reached"
+            );
+            Condition::new("names", Severity::Warning, text).with_hint(
+                "configure a name server on this machine; the file is read again at \
+                            each dial",
+            )
         }),
     );
     board.show(
@@ -98,12 +103,12 @@ fn waiting(state: &NetState) -> Option<Condition> {
     let one =
         |waiting: &fedshield_net::Waiting| format!("{} ({})", waiting.address, waiting.reason);
     let missing = state.waiting.iter().map(one).collect::<Vec<_>>().join(", ");
-    let hint = "tried again every few seconds: free the port or bring the interface up, or correct `listen` in \
+    let hint = "retried every few seconds: free the port or bring the interface up, or correct \
+                `listen` in \
                 config.toml and restart";
     Some(if state.listening.is_empty() {
-        let text = format!(
-            "this node listens nowhere, so that no member can dial it; it waits for {missing}"
-        );
+        let text =
+            format!("this node listens nowhere, so no member can dial it; it waits for {missing}");
         Condition::new("listen", Severity::Blocking, text).with_hint(hint)
     } else {
         let text = format!("not listening on {missing}; the other addresses work");
@@ -162,7 +167,7 @@ mod tests {
     }
 
     #[test]
-    fn an_address_that_is_listed_twice_is_said_so() {
+    fn an_address_that_is_listed_twice_is_reported() {
         let mut twice = state(&["/ip4/127.0.0.1/tcp/1"], &[]);
         let address: Multiaddr = "/ip4/127.0.0.1/tcp/1".parse().unwrap();
         twice.repeated.push(Repeated { address: address.clone(), covered_by: address });

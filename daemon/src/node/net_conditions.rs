@@ -60,8 +60,9 @@ fn second_copy() -> Condition {
     let message = "a second copy of this node is running: another process has proven to other members that it holds this \
          node's identity key, so the two would contradict each other";
     Condition::new("second-copy", Severity::Blocking, message).with_hint(
-        "stop one of the two (look for a copied home, a restored snapshot, a second container or unit); the one that \
-         stays is ready again within minutes. If nobody here runs a second one, the key has been stolen: stop this node \
+        "stop one of the two (look for a copied home, a restored snapshot, a second container or \
+         unit); the one that keeps running is ready again within minutes. If nobody here runs a \
+         second one, the key has been stolen: stop this node \
          and tell the other members",
     )
 }
@@ -71,7 +72,8 @@ fn twice(doubled: &[IdentityKey], name: impl Fn(&IdentityKey) -> String) -> Opti
         return None;
     }
     let message = format!(
-        "two processes use the identity key of {} at the same time: what that member says may contradict itself",
+        "two processes use the identity key of {} at the same time: what that member signs may \
+         contradict itself",
         names(doubled, name)
     );
     let hint = "tell its operator to stop one of the two: a copied home, a restored snapshot, a second container";
@@ -81,34 +83,37 @@ fn twice(doubled: &[IdentityKey], name: impl Fn(&IdentityKey) -> String) -> Opti
 fn no_announcements(silent_for: Duration) -> Condition {
     let blocks = silent_for >= SILENCE_BLOCKS;
     let severity = if blocks { Severity::Blocking } else { Severity::Warning };
-    let message = "members are connected, but none of them gives this node announcements or takes any from it; their \
-         connections are being made anew";
+    let message = "members are connected, but no announcements pass between them and this node; \
+                   the connections are being re-established";
     Condition::new("no-announcements", severity, message).with_hint(
-        "this mends itself, as a rule within two minutes; if it stays, restart this node and send the logs of both sides",
+        "this resolves itself, usually within two minutes; if it persists, restart this node and \
+         send the logs of both sides",
     )
 }
 
 fn one_way(health: &NetHealth, name: impl Fn(&IdentityKey) -> String) -> Option<Condition> {
     let mut parts = Vec::new();
     if !health.not_receiving.is_empty() {
-        parts.push(format!("this node's do not arrive at {}", names(&health.not_receiving, &name)));
+        parts.push(format!("this node's do not reach {}", names(&health.not_receiving, &name)));
     }
     if !health.not_received.is_empty() {
-        parts.push(format!("nothing comes from {}", names(&health.not_received, &name)));
+        parts.push(format!("none arrive from {}", names(&health.not_received, &name)));
     }
     if parts.is_empty() {
         return None;
     }
     let message = format!("announcements do not pass over open connections: {}", parts.join("; "));
-    let hint = "subscriptions are sent again and then the connection is made anew, by itself; if it stays, restart the \
-         node named and send the logs of both sides";
+    let hint = "subscriptions are sent again and then the connection is re-established, by \
+                itself; if it persists, restart the node that is named and send the logs of both \
+                sides";
     Some(Condition::new("announcements-do-not-pass", Severity::Warning, message).with_hint(hint))
 }
 
 fn refused(health: &NetHealth, budget: Budget) -> Condition {
     let most = health.max_connections;
     let message = format!(
-        "connections of other nodes are refused, or closed before they have proven anything: at most {most} may be open at \
+        "connections of other nodes are refused, or closed before they are authenticated: at most \
+         {most} may be open at \
          once, and fewer may be unfinished, with an open file limit of {}",
         limit_text(budget.limit)
     );
@@ -130,8 +135,8 @@ fn flood(origins: &[RefusedOrigin]) -> Option<Condition> {
     let one = |it: &RefusedOrigin| format!("{} from {}", it.count, it.origin);
     let all = origins.iter().map(one).collect::<Vec<_>>().join(", ");
     let message = format!(
-        "connections that had proven nothing were refused or closed: {all}; members still get in, each origin has a \
-         share of its own"
+        "connections that were not authenticated were refused or closed: {all}; members can still \
+         connect, because each origin has slots of its own"
     );
     let hint = "if that address is a reverse proxy of yours, name it in `shared_origins` in config.toml and restart; if \
                 nobody knows it, block it in the firewall";
@@ -143,11 +148,12 @@ fn slow(keys: &[IdentityKey], name: impl Fn(&IdentityKey) -> String) -> Option<C
         return None;
     }
     let message = format!(
-        "{} does not take messages as fast as they are sent: its oldest are dropped, those to others are not held up",
+        "{} does not read messages as fast as they are sent: the oldest ones to it are dropped, \
+         those to others are not delayed",
         names(keys, name)
     );
-    let hint = "what was dropped is sent again when it asks; if this stays, its operator should look at the load of \
-                that machine and its line";
+    let hint = "what was dropped is sent again when it asks; if this persists, its operator \
+                should check the load of that machine and its network link";
     Some(Condition::new("member-does-not-read", Severity::Warning, message).with_hint(hint))
 }
 
@@ -180,7 +186,7 @@ fn of_descriptors(
         _ if budget.limit < descriptors::ENOUGH => (
             Severity::Notice,
             format!(
-                "the limit of open files is {limit}: fewer connections are let in than with {}",
+                "the limit of open files is {limit}: fewer connections are accepted than with {}",
                 descriptors::ENOUGH
             ),
         ),
@@ -247,7 +253,7 @@ mod tests {
         assert!(shown.message.contains("312 from 203.0.113.7"), "{}", shown.message);
         assert!(shown.hint.unwrap().contains("shared_origins"));
         let shown = slow(&[IdentityKey([1; 32])], |_| "clinic".into()).unwrap();
-        assert!(shown.message.starts_with("clinic does not take"), "{}", shown.message);
+        assert!(shown.message.starts_with("clinic does not read"), "{}", shown.message);
     }
 
     #[test]

@@ -1,6 +1,8 @@
-//! The addresses that this node's operator has given for members: `[peers]` in the configuration and `peer add`.
+//! The addresses that this node's operator has given for members: `[peers]` in the configuration
+//! and `peer add`.
 //!
-//! They are dialled before any other and not passed on: only a member's own signature makes others dial.
+//! They are dialled before any other and not passed on: only a member's own signature makes others
+//! dial.
 
 mod names;
 
@@ -69,7 +71,7 @@ impl Peers {
         let added: Vec<Added> = match durable::read_if_present(&file, MAX_BYTES)? {
             Some(bytes) => serde_json::from_slice(&bytes).map_err(|error| NodeError::Setting {
                 key: "peers",
-                reason: format!("{}: {error}; mend or remove this file", file.display()),
+                reason: format!("{}: {error}; fix or remove this file", file.display()),
             })?,
             None => Vec::new(),
         };
@@ -135,7 +137,7 @@ impl Peers {
             }
             let name = &member.name;
             Err(if configured {
-                let text = format!("{wanted} of {name} stands in the configuration");
+                let text = format!("{wanted} of {name} is set in the configuration");
                 ApiError::new(ErrorCode::InvalidRequest, text)
                     .with_hint("remove it under [peers] in config.toml and restart the daemon")
             } else {

@@ -15,25 +15,25 @@ use super::serving::no_dashboard;
 use super::start::sources;
 use super::waiter::waits_for;
 
-/// When a finding has to be repaired.
+/// What a finding means for a start.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Mended {
+pub enum Impact {
     /// The daemon does not start; the operator has to repair this and start it again.
-    ByRestart,
+    PreventsStart,
     /// The daemon starts, waits, and continues by itself after the repair.
-    WhileItWaits,
+    DelaysStart,
     /// The daemon starts and takes part; only this feature does not work until it is repaired.
-    Meanwhile,
+    DisablesFeature,
 }
 
 /// One problem.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
-    /// The stable error code, for programs; with [`Mended::ByRestart`] it determines the daemon's
-    /// exit code.
+    /// The stable error code, for programs; with [`Impact::PreventsStart`] it determines the
+    /// daemon's exit code.
     pub code: ErrorCode,
-    /// How to repair it.
-    pub mended: Mended,
+    /// What it means for a start.
+    pub impact: Impact,
     /// For the operator: what is wrong.
     pub message: String,
     /// What to do.
@@ -81,7 +81,7 @@ async fn dashboard(home: &Home, config: &Config) -> Option<Finding> {
     let condition = no_dashboard(&error);
     Some(Finding {
         code: error.code(),
-        mended: Mended::Meanwhile,
+        impact: Impact::DisablesFeature,
         message: error.to_string(),
         hint: condition.hint,
     })
@@ -95,13 +95,13 @@ impl Finding {
         match waits_for(error) {
             Some(condition) => Self {
                 code,
-                mended: Mended::WhileItWaits,
+                impact: Impact::DelaysStart,
                 message: condition.message,
                 hint: condition.hint,
             },
             None => Self {
                 code,
-                mended: Mended::ByRestart,
+                impact: Impact::PreventsStart,
                 message: crate::error_chain(error),
                 hint: None,
             },

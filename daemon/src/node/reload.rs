@@ -60,18 +60,19 @@ impl Reload {
     /// Reads the configuration again: the log level takes effect, other changes are reported. An
     /// invalid configuration changes nothing.
     pub(super) fn reload(&mut self, conditions: &Conditions) {
-        let new = match Loaded::read(&self.home, &self.overrides) {
-            Ok(loaded) => loaded.config,
-            Err(error) => {
-                let message = format!(
-                    "the configuration cannot be used, the settings in force stay: {error}"
-                );
-                conditions.set(Condition::new(UNUSABLE, Severity::Warning, message).with_hint(
-                    "mend it, try `fedshield-cli config check`, then send SIGHUP again",
-                ));
-                return;
-            }
-        };
+        let new =
+            match Loaded::read(&self.home, &self.overrides) {
+                Ok(loaded) => loaded.config,
+                Err(error) => {
+                    let message = format!(
+                        "the configuration cannot be used, the settings in force stay: {error}"
+                    );
+                    conditions.set(Condition::new(UNUSABLE, Severity::Warning, message).with_hint(
+                        "fix it, try `fedshield-cli config check`, then send SIGHUP again",
+                    ));
+                    return;
+                }
+            };
         conditions.clear(UNUSABLE);
         if new.log.level != self.config.log.level
             && let Some(log) = &self.log
@@ -92,10 +93,8 @@ impl Reload {
 }
 
 fn needs_restart(changed: &[String]) -> Condition {
-    let message = format!(
-        "changed in the configuration, but only a restart puts into force: {}",
-        changed.join(", ")
-    );
+    let message =
+        format!("changed in the configuration, but only a restart applies: {}", changed.join(", "));
     Condition::new(CHANGED, Severity::Warning, message)
         .with_hint("restart the node: it goes on where it was")
 }

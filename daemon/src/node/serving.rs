@@ -14,7 +14,7 @@ use crate::config::Config;
 use crate::control::api::{Condition, ErrorCode, NodeStatus, Severity};
 use crate::control::{ControlError, ControlPort, ControlServer};
 use crate::home::Home;
-use crate::host::no_room;
+use crate::host::disk_full;
 use crate::http::{HttpError, HttpServer, Metrics};
 use crate::service::lost_log_lines;
 
@@ -57,7 +57,7 @@ pub(super) fn serve_control(
                     return;
                 }
                 Err(error) => {
-                    let mut condition = no_room(&error.to_string());
+                    let mut condition = disk_full(&error.to_string());
                     NAME.clone_into(&mut condition.name);
                     conditions.set(condition);
                 }

@@ -35,7 +35,7 @@ use crate::identity::{Identity, Passphrase};
 use crate::learning::{CommandSettings, LearningSources};
 use crate::objects::Objects;
 use crate::private;
-use crate::service::{Watchdog, notify_ready, tell_status};
+use crate::service::{Watchdog, notify_ready, report_status};
 
 /// Starts a node. `None` if it was stopped while it waited for something. `control` becomes the task that answers on the control
 /// socket.
@@ -71,7 +71,7 @@ pub(super) async fn start(
     let status = Arc::new(status);
     let conditions = Conditions::new(Arc::clone(&status));
     *control = Some(serving::serve_control(home, &config, port.clone(), &conditions, stop)?);
-    tokio::spawn(tell_status(status.subscribe()));
+    tokio::spawn(report_status(status.subscribe()));
     erase_left_over(home, &conditions);
     // From here on the node answers, whatever it waits for; if readiness waited for more, a service
     // manager would kill a node because of a missing mount.
@@ -202,6 +202,7 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
         compute_precision: config.training.compute_precision,
         template: config.data.template.clone(),
         reading: config.data.reading().map_err(data_error)?,
+        spill: Some(home.path().to_owned()),
         first_adapter: home.first_adapter(),
         command: command(config, home),
     })
@@ -229,9 +230,12 @@ fn erase_left_over(home: &Home, conditions: &Conditions) {
         return;
     }
     match private::erase_content(&folder) {
-        Ok(()) => tracing::info!("what the last daemon left for its trainer command was erased"),
+        Ok(()) => tracing::info!(
+            "files that the last daemon left for its trainer command were \
+                                  erased"
+        ),
         Err(error) => {
-            let message = format!("training data in clear could not be erased: {error}");
+            let message = format!("plaintext training data could not be erased: {error}");
             let hint = format!("erase {} as the user that owns the files", folder.display());
             let condition = Condition::new("training-data-left", Severity::Warning, message);
             conditions.set(condition.with_hint(hint));

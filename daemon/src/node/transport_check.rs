@@ -1,4 +1,5 @@
-//! The check of the transports in `doctor`: QUIC agrees on its keys by a post-quantum exchange, TCP with Noise does not.
+//! The check of the transports in `doctor`: QUIC agrees on its keys by a post-quantum exchange, TCP
+//! with Noise does not.
 
 use crate::control::api::{Check, MemberView, Verdict};
 
@@ -39,8 +40,9 @@ pub(super) fn check(listen: &[String], told: &[String], members: &[MemberView]) 
         return Check { name, verdict: Verdict::Ok, message, hint: None };
     }
     let message = format!(
-        "{}: what passes over TCP can be recorded today and read by whoever has a quantum computer later; updates are \
-         sealed beside that",
+        "{}: what passes over TCP can be recorded today and read by whoever has a quantum \
+         computer later; the updates themselves travel encrypted with post-quantum cryptography \
+         in any case",
         faults.join("; ")
     );
     Check { name, verdict: Verdict::Warning, message, hint: Some(hints.join("; ")) }

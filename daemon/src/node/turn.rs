@@ -4,34 +4,30 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use fedshield_net::{MemberAddr, NetEvent, NetHandle};
-use fedshield_protocol::machine::{Config as MachineConfig, Machine};
-use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
-use fedshield_protocol::status::Phase;
+use fedshield_net::{NetEvent, NetHandle};
+use fedshield_protocol::manifest::SignedManifest;
 use tokio::sync::{mpsc, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::NodeError;
-use super::activation::{Activated, Activation};
+use super::activation::Activated;
 use super::early::end_start;
 use super::peers::Peers;
 use super::reload::Reload;
 use crate::conditions::Conditions;
 use crate::control::ControlCommand;
-use crate::control::api::{Condition, NodeState, NodeStatus, Severity};
+use crate::control::api::NodeStatus;
 use crate::error_code::ErrorCode;
-use crate::founding::{FOUNDING_CONDITIONS, Founding, FoundingError};
+use crate::founding::{Founding, FoundingError};
 use crate::home::{Home, HomeLock};
-use crate::host::{DISK_FULL, Host, HostParts, LowPriorityPool, PauseFile, Wake, no_room};
+use crate::host::{DISK_FULL, Host, LowPriorityPool, Wake, disk_full};
 use crate::identity::{Identity, SecretStore};
-use crate::jobs::PipelineError;
 use crate::journal::Journal;
 use crate::learning::{LearningSources, OpenedModel};
 use crate::objects::Objects;
-use crate::randomness::nonce;
 use crate::service::{Watchdog, notify_stopping};
-use crate::store::{CheckpointKey, Ledger};
+use crate::store::Ledger;
 
 /// Everything that a running node holds.
 pub(super) struct Node {
@@ -100,7 +96,7 @@ impl Node {
     /// Runs until `stop`, then shuts down cleanly.
     pub(super) async fn run(mut self, stop: CancellationToken) -> Result<NodeEnd, NodeError> {
         let (founding, ends) = (self.founding.clone(), stop.clone());
-        self.services.spawn(async move { founding.say_farewells(&ends).await });
+        self.services.spawn(async move { founding.send_farewells(&ends).await });
         let result = self.turn_until(&stop).await;
         if !self.left {
             notify_stopping();
@@ -178,9 +174,10 @@ impl Node {
                         }
                         Err(error) => {
                             if error.code() == ErrorCode::DiskFull {
-                                self.conditions.set(no_room(&error.to_string()));
+                                self.conditions.set(disk_full(&error.to_string()));
                             } else {
-                                // The operator has to act; the node runs on and can join another federation.
+                                // The operator has to act; the node runs on and can join another
+                                // federation.
                                 self.conditions.clear(DISK_FULL);
                                 tracing::error!(%error, "founding");
                             }
@@ -199,7 +196,7 @@ impl Node {
                 Woken::Reload => {
                     self.reload.reload(&self.conditions);
                     if let Some(host) = &self.host {
-                        host.look_at_data();
+                        host.check_data_files();
                     }
                 }
                 Woken::FoundingChanged => self.show_founding(),
@@ -211,7 +208,7 @@ impl Node {
                 }
             }
             self.show_done();
-            self.tell_problems();
+            self.report_problems();
         }
     }
 
@@ -227,121 +224,6 @@ impl Node {
             Some(host) => Ok(host.on_network(event).await?),
             None => Ok(()),
         }
-    }
-
-    /// The federation is founded: prepares model and data for it.
-    fn activation(&mut self, signed: SignedManifest) -> Activation {
-        Activation {
-            signed,
-            home: self.home.clone(),
-            identity: Arc::clone(&self.identity),
-            sources: self.sources.clone(),
-            model: self.model.take(),
-            objects: Arc::clone(&self.objects),
-            secrets: Arc::clone(&self.secrets),
-            status: Arc::clone(&self.status),
-            conditions: self.conditions.clone(),
-        }
-    }
-
-    /// Starts the host: from here on the protocol machine decides.
-    async fn boot(&mut self, activated: Activated) -> Result<(), NodeError> {
-        let Activated { signed, pipeline, progress } = activated;
-        let valid = ValidManifest::founded(signed.clone())?;
-        let config = MachineConfig::new(signed, self.identity.signing_key().clone())?;
-        let Some((journal, entries)) = self.journal.take() else {
-            return Err(NodeError::Gone("the journal"));
-        };
-        let members = &valid.manifest().members;
-        let addresses = members
-            .iter()
-            .map(|member| MemberAddr {
-                key: member.identity_key,
-                addresses: member.addresses.iter().filter_map(|text| text.parse().ok()).collect(),
-            })
-            .collect();
-        self.net.set_members(valid.federation(), addresses).await?;
-        let parts = HostParts {
-            machine: Machine::new(config),
-            members: members.iter().map(|member| member.identity_key).collect(),
-            names: members.iter().map(|member| member.name.clone()).collect(),
-            net: self.net.clone(),
-            journal,
-            ledger: Arc::clone(&self.ledger),
-            objects: Arc::clone(&self.objects),
-            pipeline,
-            progress,
-            status: Arc::clone(&self.status),
-            home: self.home.path().to_path_buf(),
-            low_priority: self.low_priority.clone(),
-            pause: PauseFile::new(self.home.pause()),
-            nonce: nonce()?,
-            checkpoint: CheckpointKey::from_seed(&self.identity.seed()),
-        };
-        tracing::info!(federation = %valid.federation(), members = members.len(), "founded");
-        self.host = Some(Host::boot(parts, entries).await?);
-        Ok(())
-    }
-
-    /// Terms under which no member can train, which earlier versions accepted, do not end the node,
-    /// because only a running node can be told to leave.
-    fn or_wait_for_leave(&self, error: NodeError) -> Result<(), NodeError> {
-        let error = match error {
-            NodeError::Pipeline(error) => error,
-            other => return Err(other),
-        };
-        if !matches!(
-            error,
-            PipelineError::Manifest { .. } | PipelineError::Earlier | PipelineError::Terms(_)
-        ) {
-            return Err(error.into());
-        }
-        let text = format!("no round can begin under the terms of this federation: {error}");
-        let condition =
-            Condition::new("terms-unusable", Severity::Blocking, text).with_hint(error.hint());
-        Conditions::new(Arc::clone(&self.status)).set(condition);
-        Ok(())
-    }
-
-    fn show_founding(&mut self) {
-        let view = self.founding.view().borrow().clone();
-        let summary = view.summary(&self.identity.key());
-        let before = std::mem::replace(&mut self.founding_error, view.last_error.clone());
-        self.status.send_modify(|status| {
-            status.state = view.state;
-            status.federation = summary;
-            // Clears an error that was repaired; conditions that others have set since stay.
-            if view.last_error.is_some() || (before.is_some() && status.last_error == before) {
-                status.last_error = view.last_error;
-            }
-        });
-        let board = Conditions::new(Arc::clone(&self.status));
-        for name in FOUNDING_CONDITIONS {
-            let holds = view.conditions.iter().find(|condition| condition.name == name);
-            board.show(name, holds.cloned());
-        }
-    }
-
-    /// Reports what would keep this node from taking part to the owner of the draft before it is
-    /// frozen: by name only, because messages name files.
-    fn tell_problems(&self) {
-        if self.host.is_some() {
-            return;
-        }
-        let status = self.status.borrow();
-        let blocking = status.conditions.iter().filter(|it| it.severity == Severity::Blocking);
-        self.founding.set_problems(blocking.map(|it| it.name.clone()).collect());
-    }
-
-    fn show_done(&self) {
-        self.status.send_if_modified(|status| {
-            let done = status.machine.as_ref().is_some_and(|machine| machine.phase == Phase::Done);
-            let changed = done && status.state != NodeState::Done;
-            if changed {
-                status.state = NodeState::Done;
-            }
-            changed
-        });
     }
 }
 

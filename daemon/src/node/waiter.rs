@@ -12,7 +12,7 @@ use crate::conditions::Conditions;
 use crate::control::api::{Condition, Severity};
 use crate::error_code::ErrorCode;
 use crate::founding::FoundingError;
-use crate::host::no_room;
+use crate::host::disk_full;
 use crate::jobs::PipelineError;
 
 /// The pause between two checks of the files that are waited for.
@@ -28,13 +28,14 @@ const TRY_ANYWAY: Duration = Duration::from_secs(30);
 #[must_use]
 pub fn waits_for(error: &NodeError) -> Option<Condition> {
     if error.code() == ErrorCode::DiskFull {
-        return Some(no_room(&error.to_string()));
+        return Some(disk_full(&error.to_string()));
     }
     match error {
         NodeError::Device(_) => Some(blocking(
             "training-device",
             error,
-            "see that its driver is loaded and works, or set `training.device` and restart the node",
+            "check that its driver is loaded and works, or set `training.device` and restart the \
+             node",
         )),
         NodeError::Model(_) => Some(base_model(error)),
         NodeError::Founding(FoundingError::ModelMismatch { .. }) => Some(blocking(
@@ -55,12 +56,15 @@ fn of_pipeline(error: &NodeError, cause: &PipelineError) -> Condition {
         PipelineError::Train(TrainError::Device { .. }) => blocking(
             "training-device",
             error,
-            "see that its driver is loaded and works, or set `training.device` and restart the node",
+            "check that its driver is loaded and works, or set `training.device` and restart the \
+             node",
         ),
         PipelineError::Train(_) => base_model(error),
-        PipelineError::FirstAdapter { .. } => {
-            blocking("first-adapter", error, "put the folder there: the node looks again by itself")
-        }
+        PipelineError::FirstAdapter { .. } => blocking(
+            "first-adapter",
+            error,
+            "put the folder there: the node checks again by itself",
+        ),
         PipelineError::Manifest { .. } => blocking(
             "terms",
             error,
@@ -70,7 +74,7 @@ fn of_pipeline(error: &NodeError, cause: &PipelineError) -> Condition {
         _ => blocking(
             "training-state",
             error,
-            "mend the file that it names: the node looks again by itself",
+            "fix the file that it names: the node checks it again by itself",
         ),
     }
 }
@@ -79,7 +83,8 @@ fn base_model(error: &NodeError) -> Condition {
     blocking(
         "base-model",
         error,
-        "mount or mend it: it is read again when its files change; or set `model.path` and restart the node",
+        "mount or repair it: it is read again when its files change; or set `model.path` and \
+         restart the node",
     )
 }
 
@@ -87,7 +92,8 @@ fn data_files(error: &NodeError) -> Condition {
     blocking(
         "data-files",
         error,
-        "mount or mend them (`fedshield-cli data check` lists all bad lines): they are read again when they change; or \
+        "mount or repair them (`fedshield-cli data check` lists all bad lines): they are read \
+         again when they change; or \
          set `data.train` and restart the node",
     )
 }
@@ -123,13 +129,13 @@ impl<'a> Waiter<'a> {
         self.shown = Some(condition.name.clone());
         self.conditions.set(condition);
         let since = Instant::now();
-        let mut seen = self.look().await;
+        let mut seen = self.fingerprint().await;
         let failed_with = seen.clone();
         // A changed file may still be being copied: retry only when it is unchanged between two
         // checks.
         loop {
             tokio::time::sleep(LOOK).await;
-            let now = self.look().await;
+            let now = self.fingerprint().await;
             let quiet = now == seen;
             if quiet
                 && (now != failed_with || since.elapsed() >= TRY_ANYWAY || self.files.is_empty())
@@ -147,7 +153,7 @@ impl<'a> Waiter<'a> {
         }
     }
 
-    async fn look(&self) -> Fingerprint {
+    async fn fingerprint(&self) -> Fingerprint {
         let files = self.files.clone();
         // A mount whose server is offline blocks; only this thread waits for it.
         on_thread("look", move || Fingerprint::of(&files)).await.unwrap_or_default()

@@ -58,7 +58,8 @@ impl Inner {
     /// Publishes the finished file `from` under the object's name, on disk when this returns.
     pub(super) fn publish(&self, from: &Path, list: &ChunkList) -> Result<(), ObjectStoreError> {
         let path = self.path(&list.object.root);
-        // The list first: an object without one would be unreadable, a list without an object is harmless.
+        // The list first: an object without one would be unreadable, a list without an object is
+        // harmless.
         let round = self.current_round();
         let kept = Sidecar::read(&path)?.map_or(round, |sidecar| sidecar.round.max(round));
         Sidecar::new(list, kept).write(&path)?;

@@ -29,7 +29,7 @@ impl Inner {
 
     /// Moves what was fetched of an object in an earlier round to `round`, for example of an
     /// adapter.
-    pub(super) fn take_up_partial(
+    pub(super) fn adopt_partial(
         &self,
         root: &Digest,
         round: Round,

@@ -12,7 +12,8 @@ use fedshield_protocol::object::{CHUNK_SIZE_BYTES, ChunkList};
 use super::{ObjectStoreError, Objects};
 use crate::durable::{DiskError, PRIVATE_FILE};
 
-/// A fetch under way. Dropping it keeps what was written for the next [`Objects::resume`], until its round is over.
+/// A fetch under way. Dropping it keeps what was written for the next [`Objects::resume`], until
+/// its round is over.
 #[derive(Debug)]
 pub struct PartialFile {
     objects: Objects,
@@ -34,7 +35,7 @@ impl PartialFile {
         let path = objects.inner.partial_path(&root, round);
         let opened = objects
             .inner
-            .take_up_partial(&root, round)
+            .adopt_partial(&root, round)
             .and_then(|()| open(&path, list).map_err(|error| DiskError::at(&path, error).into()));
         match opened {
             Ok((file, present)) => {

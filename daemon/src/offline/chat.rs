@@ -10,7 +10,7 @@ use fedshield_train::text::Template;
 use fedshield_train::{Answer, ComputeDevice, Generation, Sampling, TrainSettings, Trainer};
 use serde::Serialize;
 
-use super::{OfflineError, template};
+use super::{OfflineError, RenderingChoice, rendering};
 
 /// The settings of a conversation.
 #[derive(Debug, Clone)]
@@ -19,8 +19,8 @@ pub struct ChatQuestion {
     pub adapter: Option<PathBuf>,
     /// Hugging Face folder or GGUF file.
     pub model: PathBuf,
-    /// Template name; `None`: the model's own.
-    pub template: Option<String>,
+    /// How questions are rendered.
+    pub rendering: RenderingChoice,
     /// System prompt for the whole conversation.
     pub system: Option<String>,
     /// How the base model's matrices are held in memory.
@@ -76,8 +76,9 @@ impl Chat {
     /// # Errors
     /// A model, adapter or template that cannot be used.
     pub fn open(question: &ChatQuestion) -> Result<Self, OfflineError> {
-        let model = super::open_model(&question.model)?;
-        let template = template(question.template.as_deref(), &model.tokenizer)?;
+        let mut model = super::open_model(&question.model)?;
+        let folder = question.adapter.as_deref();
+        let template = rendering(&question.rendering, folder, &mut model.tokenizer)?;
         let adapter: Option<LoraAdapter> = match &question.adapter {
             Some(folder) => Some(
                 PeftAdapter::open(folder)

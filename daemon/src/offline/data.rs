@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use fedshield_train::data::{DataReport, DataSettings, OnCheck, Reading};
 use fedshield_train::load::open_tokenizer;
 
-use super::{OfflineError, template};
+use super::{OfflineError, RenderingChoice, rendering};
 
 /// The files, and how a round would read them.
 #[derive(Debug, Clone)]
@@ -18,8 +18,8 @@ pub struct DataQuestion {
     pub held_out: Vec<PathBuf>,
     /// The fraction that is held out if there are no held-out files.
     pub held_out_fraction: f64,
-    /// Template name; `None`: the model's own.
-    pub template: Option<String>,
+    /// How examples are rendered.
+    pub rendering: RenderingChoice,
     /// Longest sequence in tokens.
     pub max_length: usize,
     /// How records are read.
@@ -36,9 +36,9 @@ pub fn check_data(
     question: &DataQuestion,
     on_progress: OnCheck<'_>,
 ) -> Result<DataReport, OfflineError> {
-    let tokenizer = open_tokenizer(&question.model).map_err(OfflineError::Model)?;
+    let mut tokenizer = open_tokenizer(&question.model).map_err(OfflineError::Model)?;
     let settings = DataSettings {
-        template: template(question.template.as_deref(), &tokenizer)?,
+        template: rendering(&question.rendering, None, &mut tokenizer)?,
         max_length: question.max_length,
         held_out: question.held_out_fraction,
         reading: question.reading.clone(),

@@ -9,7 +9,7 @@ use fedshield_train::text::Template;
 use fedshield_train::{ComputeDevice, Sampling, TrainError, TrainSettings, Trainer};
 use serde::Serialize;
 
-use super::{OfflineError, template};
+use super::{OfflineError, RenderingChoice, rendering};
 
 /// What to measure.
 #[derive(Debug, Clone)]
@@ -20,8 +20,8 @@ pub struct EvaluateQuestion {
     pub model: PathBuf,
     /// Data files in any supported format; every example in them is evaluated.
     pub data: Vec<PathBuf>,
-    /// Template name; `None`: the model's own.
-    pub template: Option<String>,
+    /// How examples are rendered.
+    pub rendering: RenderingChoice,
     /// Longest sequence in tokens.
     pub max_length: usize,
     /// Sequences per batch.
@@ -97,8 +97,9 @@ pub struct SampleAnswers {
 /// # Errors
 /// A model, adapter or line that cannot be used; a loss that is not a finite number.
 pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineError> {
-    let model = super::open_model(&question.model)?;
-    let template = template(question.template.as_deref(), &model.tokenizer)?;
+    let mut model = super::open_model(&question.model)?;
+    let folder = Some(question.adapter.as_path());
+    let template = rendering(&question.rendering, folder, &mut model.tokenizer)?;
     let adapter = PeftAdapter::open(&question.adapter)
         .and_then(|peft| peft.lora(&model.config))
         .map_err(OfflineError::Adapter)?;
@@ -157,7 +158,7 @@ impl Work<'_> {
             if compared == self.question.exact {
                 break;
             }
-            let shown = example.shown();
+            let shown = example.shown()?;
             let reference = shown.answer();
             let limit = self.question.short_tokens + 1;
             if self.trainer.tokenizer().encode_first(reference, limit)?.len() == limit {
@@ -173,7 +174,7 @@ impl Work<'_> {
     fn samples(&self, adapter: &dyn Adapter) -> Result<Vec<SampleAnswers>, TrainError> {
         let mut samples = Vec::new();
         for example in self.examples.iter().take(self.question.samples) {
-            let shown = example.shown();
+            let shown = example.shown()?;
             let turns = shown.turns();
             let asked = turns.iter().rev().find(|turn| turn.role == Role::User);
             let answer = |adapter: Option<&dyn Adapter>| {

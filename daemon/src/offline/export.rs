@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use fedshield_train::adapter::{Adapter, PeftAdapter, export_gguf_adapter};
+use fedshield_train::adapter::{Adapter, ModuleNames, PeftAdapter, export_gguf_adapter};
 use fedshield_train::load::open_config;
 use serde::Serialize;
 use tempfile::TempDir;
@@ -17,6 +17,15 @@ pub struct GgufAdapterReport {
     pub file: PathBuf,
     /// Number of projections with an adapter.
     pub adapted: usize,
+}
+
+/// A PEFT folder that was written.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PeftFolderReport {
+    /// The folder.
+    pub directory: PathBuf,
+    /// How its modules are named.
+    pub names: ModuleNames,
 }
 
 /// Converts the PEFT folder `adapter`, made for the model at `model`, to a GGUF file that llama.cpp
@@ -39,6 +48,23 @@ pub fn adapter_to_gguf(
         .map_err(OfflineError::Adapter)?;
     export_gguf_adapter(file, &config, &lora).map_err(OfflineError::Work)?;
     Ok(GgufAdapterReport { file: file.to_path_buf(), adapted: lora.projections().len() })
+}
+
+/// Writes the PEFT folder `adapter` as another one, under the module names that `names` says.
+///
+/// # Errors
+/// If the adapter cannot be read, the folder is not empty, or the disk fails.
+pub fn adapter_with_names(
+    adapter: &Path,
+    folder: &Path,
+    names: ModuleNames,
+) -> Result<PeftFolderReport, OfflineError> {
+    if std::fs::read_dir(folder).is_ok_and(|mut files| files.next().is_some()) {
+        return Err(OfflineError::NotEmpty(folder.to_path_buf()));
+    }
+    let peft = PeftAdapter::open(adapter).map_err(OfflineError::Adapter)?;
+    peft.export_as(folder, names).map_err(OfflineError::Work)?;
+    Ok(PeftFolderReport { directory: folder.to_path_buf(), names })
 }
 
 /// A temporary folder for intermediate files; it is removed when it is dropped.

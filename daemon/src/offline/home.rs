@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::manifest::ValidManifest;
+use fedshield_protocol::manifest::{TermsFields, ValidManifest};
 use fedshield_train::adapter::export_peft;
 use fedshield_train::federated::GlobalAdapter;
 use tempfile::TempDir;
@@ -18,6 +18,7 @@ use crate::home::Home;
 use crate::node::evidence;
 use crate::objects::{ObjectStoreError, Objects};
 use crate::store::{Ledger, Opened, StoreError};
+use crate::terms::rendering_of;
 
 /// A home without its daemon.
 #[derive(Debug)]
@@ -104,6 +105,11 @@ impl OfflineHome {
         let global =
             GlobalAdapter::from_bytes(&bytes).map_err(|error| failed(error.to_string()))?;
         export_peft(directory, &global, base_model).map_err(|error| not_written(&error))?;
+        if let Some(signed) = crate::node::founded(&self.home) {
+            let terms = TermsFields::of(&signed.manifest);
+            let rendering = rendering_of(&terms)?;
+            rendering.write(directory).map_err(|error| not_written(&error))?;
+        }
         Ok(ExportView {
             directory: directory.to_path_buf(),
             files: adapter_files(directory),

@@ -41,6 +41,8 @@ pub struct MergeReport {
     pub weights: &'static str,
     /// Number of weights that the adapter changed.
     pub adapted: usize,
+    /// What users of the result should know, one sentence each.
+    pub warnings: Vec<String>,
 }
 
 /// Writes a model with W + alpha/rank B A in place of each adapted W.
@@ -68,13 +70,16 @@ pub fn merge(question: &MergeQuestion) -> Result<MergeReport, OfflineError> {
         MergedForm::Folder(precision) => {
             export_model(out, &model, Some(&adapter), precision).map_err(OfflineError::Work)?;
             let (folder, weights) = (out.clone(), precision.torch_name());
-            Ok(MergeReport { folder, files: names(out), weights, adapted })
+            let warnings = Vec::new();
+            Ok(MergeReport { folder, files: names(out), weights, adapted, warnings })
         }
         MergedForm::Gguf(kind) => {
-            export_gguf_model(out, &model, Some(&adapter), kind).map_err(OfflineError::Work)?;
+            let written = export_gguf_model(out, &model, Some(&adapter), kind);
+            let warnings = written.map_err(OfflineError::Work)?;
             let folder = out.parent().map(Path::to_path_buf).unwrap_or_default();
             let name = out.file_name().unwrap_or_default().to_string_lossy().into_owned();
-            Ok(MergeReport { folder, files: vec![name], weights: kind.name(), adapted })
+            let (files, weights) = (vec![name], kind.name());
+            Ok(MergeReport { folder, files, weights, adapted, warnings })
         }
     }
 }

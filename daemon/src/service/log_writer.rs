@@ -30,7 +30,7 @@ pub fn lost_log_lines() -> u64 {
 
 /// Writes a final message to standard error, after the log, if it is read in time. A process that
 /// has logged uses this before it ends instead of `eprintln!`, which could block for ever.
-pub fn last_words(text: &str) {
+pub fn write_last_line(text: &str) {
     match standard_error() {
         Ok(queue) => {
             queue.push(format!("{text}\n").into_bytes());
@@ -200,7 +200,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_waits_for_a_reader_that_is_stuck_and_the_gap_is_told_afterwards() {
+    fn no_writer_waits_for_a_stuck_reader_and_the_gap_is_reported_afterwards() {
         let (let_go, go) = sync_channel(1);
         let written = Arc::new(Mutex::new(Vec::new()));
         let sink = Stuck { go, went: false, written: Arc::clone(&written) };

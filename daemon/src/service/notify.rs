@@ -9,7 +9,7 @@ use tokio::sync::watch;
 use crate::control::api::{NodeStatus, Severity, word};
 
 /// Tells systemd that the daemon runs and answers on its control socket. It may still be waiting
-/// for something, which [`tell_status`] and `/readyz` report.
+/// for something, which [`report_status`] and `/readyz` report.
 pub fn notify_ready() {
     tell(|message| message.ready = true);
 }
@@ -30,7 +30,7 @@ pub fn notify_stopping() {
 
 /// Keeps `systemctl status` up to date: what the node waits for or what is wrong, the worst first,
 /// or what it does. Returns when the node ends.
-pub async fn tell_status(mut status: watch::Receiver<NodeStatus>) {
+pub async fn report_status(mut status: watch::Receiver<NodeStatus>) {
     if std::env::var_os("NOTIFY_SOCKET").is_none() {
         return;
     }
@@ -184,7 +184,7 @@ mod tests {
     use crate::control::api::Condition;
 
     #[test]
-    fn systemd_is_told_the_worst_of_what_holds_on_one_line() {
+    fn systemd_gets_the_worst_condition_on_one_line() {
         let mut status = NodeStatus::starting("a", IdentityKey([1; 32]));
         assert_eq!(status_line(&status), "idle");
         for (name, severity, message) in [

@@ -26,8 +26,8 @@ pub struct Signals {
 pub fn listen_to_signals() -> io::Result<Signals> {
     let ignored = Ignored::by_this_process();
     let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = ignored.unless(SignalKind::interrupt())?;
-    let mut hangup = ignored.unless(SignalKind::hangup())?;
+    let mut interrupt = ignored.stream_unless_ignored(SignalKind::interrupt())?;
+    let mut hangup = ignored.stream_unless_ignored(SignalKind::hangup())?;
     let (hung_up, reload) = mpsc::channel(1);
     let stop = CancellationToken::new();
     let token = stop.clone();
@@ -35,7 +35,7 @@ pub fn listen_to_signals() -> io::Result<Signals> {
         let mut next = async || {
             tokio::select! {
                 _ = terminate.recv() => "SIGTERM",
-                () = heard(&mut interrupt) => "SIGINT",
+                () = received(&mut interrupt) => "SIGINT",
             }
         };
         let name = next().await;
@@ -48,7 +48,7 @@ pub fn listen_to_signals() -> io::Result<Signals> {
     });
     tokio::spawn(async move {
         loop {
-            heard(&mut hangup).await;
+            received(&mut hangup).await;
             // If the channel is full, the node will reload anyway.
             let _ = hung_up.try_send(());
         }
@@ -57,7 +57,7 @@ pub fn listen_to_signals() -> io::Result<Signals> {
 }
 
 /// Waits for the signal; for ever if it is ignored.
-async fn heard(signal: &mut Option<Signal>) {
+async fn received(signal: &mut Option<Signal>) {
     match signal {
         Some(signal) => {
             signal.recv().await;
@@ -88,7 +88,7 @@ impl Ignored {
             .is_some_and(|mask| mask & 1 == 1)
     }
 
-    fn unless(&self, kind: SignalKind) -> io::Result<Option<Signal>> {
+    fn stream_unless_ignored(&self, kind: SignalKind) -> io::Result<Option<Signal>> {
         if self.has(kind) { Ok(None) } else { signal(kind).map(Some) }
     }
 }

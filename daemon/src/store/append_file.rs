@@ -80,7 +80,8 @@ impl AppendFile {
         Ok((it, repair))
     }
 
-    /// Opens the file for reading, changing nothing; `None` if it is not there. What cannot be used is left out.
+    /// Opens the file for reading, changing nothing; `None` if it is not there. What cannot be used
+    /// is left out.
     ///
     /// # Errors
     /// [`StoreError::Newer`], or a failure of the disk.
@@ -172,8 +173,8 @@ impl AppendFile {
     /// Appends one entry; it is on disk when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Encode`] over the limit; a failure of the disk, after which nothing of the entry is left behind; or
-    /// [`StoreError::Poisoned`] after a failure that could not be undone.
+    /// [`StoreError::Encode`] over the limit; a failure of the disk, after which nothing of the
+    /// entry is left behind; or [`StoreError::Poisoned`] after a failure that could not be undone.
     pub(super) fn append(&mut self, kind: u32, body: &[u8]) -> Result<Position, StoreError> {
         self.check_usable()?;
         if body.len() > self.format.max_body_bytes {
@@ -183,11 +184,12 @@ impl AppendFile {
         }
         let bytes = self.format.encode(self.end, kind, body);
         if let Err(error) = self.file.write_all(&bytes) {
-            self.undo();
+            self.roll_back();
             return Err(DiskError::at(&self.path, error).into());
         }
         if let Err(error) = self.file.sync_data() {
-            // After a failed fsync the kernel may have dropped the pages: a second one would succeed without them.
+            // After a failed fsync the kernel may have dropped the pages: a second one would
+            // succeed without them.
             self.poisoned = true;
             return Err(DiskError::sync(&self.path, error).into());
         }
@@ -248,7 +250,7 @@ impl AppendFile {
         self.file.seek(SeekFrom::Start(self.end)).map(|_| ())
     }
 
-    fn undo(&mut self) {
+    fn roll_back(&mut self) {
         // A disk that has become read-only accepts neither writes nor truncation.
         let is_whole = self.file.metadata().is_ok_and(|metadata| metadata.len() == self.end);
         let cut = || self.file.set_len(self.end).and_then(|()| self.file.sync_all());

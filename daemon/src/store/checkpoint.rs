@@ -39,7 +39,7 @@ impl CheckpointKey {
         Self(Zeroizing::new(blake3::derive_key("fedshield v1 ledger checkpoint", seed)))
     }
 
-    pub(super) fn seal(&self, checkpoint: &Checkpoint) -> Vec<u8> {
+    pub(super) fn encode(&self, checkpoint: &Checkpoint) -> Vec<u8> {
         // Encoding a number and a digest cannot fail; empty bytes are no checkpoint.
         let mut bytes = postcard::to_allocvec(checkpoint).unwrap_or_default();
         let mac = self.mac(&bytes);
@@ -47,7 +47,7 @@ impl CheckpointKey {
         bytes
     }
 
-    pub(super) fn open(&self, bytes: &[u8]) -> Option<Checkpoint> {
+    pub(super) fn decode(&self, bytes: &[u8]) -> Option<Checkpoint> {
         let at = bytes.len().checked_sub(MAC_BYTES)?;
         let (body, mac) = bytes.split_at_checked(at)?;
         let mac: [u8; MAC_BYTES] = mac.try_into().ok()?;
@@ -71,14 +71,14 @@ mod tests {
     fn only_the_identity_that_made_a_checkpoint_opens_it() {
         let [own, other] = [1, 2].map(|byte| CheckpointKey::from_seed(&[byte; 32]));
         let checkpoint = Checkpoint { records: 5_000, head: RecordDigest([7; 32]) };
-        let sealed = own.seal(&checkpoint);
-        assert_eq!(own.open(&sealed), Some(checkpoint));
-        assert_eq!(other.open(&sealed), None);
-        for at in 0..sealed.len() {
-            let mut changed = sealed.clone();
+        let encoded = own.encode(&checkpoint);
+        assert_eq!(own.decode(&encoded), Some(checkpoint));
+        assert_eq!(other.decode(&encoded), None);
+        for at in 0..encoded.len() {
+            let mut changed = encoded.clone();
             changed[at] ^= 1;
-            assert_eq!(own.open(&changed), None);
-            assert_eq!(own.open(&sealed[..at]), None);
+            assert_eq!(own.decode(&changed), None);
+            assert_eq!(own.decode(&encoded[..at]), None);
         }
     }
 }

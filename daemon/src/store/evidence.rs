@@ -102,7 +102,7 @@ impl EvidenceBook {
     }
 
     /// Whether `proof` would be kept under these limits.
-    pub(super) fn has_room(&self, proof: &Evidence) -> bool {
+    pub(super) fn has_capacity_for(&self, proof: &Evidence) -> bool {
         let through = self.lifts.get(&proof.member).map(|lift| lift.through);
         let counts = |(member, round, _): &&(MemberIndex, Round, Rule)| {
             *member == proof.member && through.is_none_or(|through| *round > through)

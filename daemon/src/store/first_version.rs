@@ -27,8 +27,8 @@ const HELD_OUT_NOTE: &[u8] = b"held-out";
 const EVIDENCE_NOTE: &[u8] = b"evidence-";
 /// Beside the database: what it must contain. After the magic come two states, of a row count (u64)
 /// and a digest each.
-const SEAL_FILE: &str = "seal.fs";
-const SEAL_AFTER_OFFSET: usize = 8 + 40;
+const STATE_FILE: &str = "seal.fs";
+const STATE_AFTER_OFFSET: usize = 8 + 40;
 
 /// What was found in an old folder.
 #[derive(Debug, Default)]
@@ -38,8 +38,8 @@ pub(super) struct Found {
     held_out: Option<Vec<u8>>,
     evidence: Vec<Vec<u8>>,
     rows: u64,
-    /// How many rows were written, if the seal can be read.
-    sealed: Option<u64>,
+    /// How many rows were written, if the state file can be read.
+    written: Option<u64>,
     failure: Option<String>,
 }
 
@@ -66,7 +66,7 @@ pub(super) fn read_into(store: &Path, target: &Home) -> Result<String, StoreErro
 }
 
 fn read(store: &Path, work: &Path) -> Result<Found, StoreError> {
-    let sealed = sealed_rows(store);
+    let written = written_rows(store);
     let mut best = Found::default();
     // If a full disk has damaged the store, its snapshots may recover less than the log alone.
     for snapshots in [true, false] {
@@ -75,18 +75,18 @@ fn read(store: &Path, work: &Path) -> Result<Found, StoreError> {
         if best.failure.is_none() && best.rows == 0 || found.rows > best.rows {
             best = found;
         }
-        if best.failure.is_none() && sealed.is_none_or(|sealed| best.rows >= sealed) {
+        if best.failure.is_none() && written.is_none_or(|written| best.rows >= written) {
             break;
         }
     }
     fs::remove_dir_all(work).map_err(|error| DiskError::at(work, error))?;
-    best.sealed = sealed;
+    best.written = written;
     Ok(best)
 }
 
-fn sealed_rows(store: &Path) -> Option<u64> {
-    let bytes = fs::read(store.join(SEAL_FILE)).ok()?;
-    let rows = bytes.get(SEAL_AFTER_OFFSET..)?.first_chunk::<8>()?;
+fn written_rows(store: &Path) -> Option<u64> {
+    let bytes = fs::read(store.join(STATE_FILE)).ok()?;
+    let rows = bytes.get(STATE_AFTER_OFFSET..)?.first_chunk::<8>()?;
     Some(u64::from_le_bytes(*rows))
 }
 
@@ -169,10 +169,11 @@ impl Found {
             "read {records} records and {reports} reports of the earlier format; its files are kept as {}",
             PathBuf::from(kept).display()
         );
-        if let Some(sealed) = self.sealed.filter(|sealed| *sealed > self.rows) {
+        if let Some(written) = self.written.filter(|written| *written > self.rows) {
             text.push_str(&format!(
-                ". {} of {sealed} rows could not be read: the records among them come from the other members",
-                sealed - self.rows
+                ". {} of {written} rows could not be read: the records among them come from the \
+                 other members",
+                written - self.rows
             ));
         }
         if let Some(failure) = &self.failure {

@@ -10,11 +10,13 @@ pub(super) const REPORTS_FORMAT: LogFormat =
 pub(super) const EVIDENCE_FORMAT: LogFormat =
     LogFormat { magic: b"fsevid1\n", max_body_bytes: 2 << 20 };
 
-/// A [`RoundReport`](crate::control::api::RoundReport) as JSON; of several for one round the last counts.
+/// A [`RoundReport`](crate::control::api::RoundReport) as JSON; of several for one round the last
+/// counts.
 pub(super) const REPORT_ENTRY: u32 = 1;
 /// A [`HeldOut`](crate::control::api::HeldOut) as JSON; the last counts.
 pub(super) const HELD_OUT_ENTRY: u32 = 2;
-/// An [`EvidenceEntry`](super::EvidenceEntry) as postcard, of earlier versions: its proof has another form, which is not read any more.
+/// An [`EvidenceEntry`](super::EvidenceEntry) as postcard, of earlier versions: its proof has
+/// another form, which is not read any more.
 pub(super) const EVIDENCE_ENTRY: u32 = 1;
 /// An [`EvidenceEntry`](super::EvidenceEntry) as postcard.
 pub(super) const PROOF_ENTRY: u32 = 2;

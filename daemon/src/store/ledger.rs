@@ -80,8 +80,9 @@ impl Ledger {
         Ok(Opened { ledger, repairs: [a, b, c].into_iter().flatten().collect(), remarks })
     }
 
-    /// Opens the ledger of `home` for reading, changing nothing; `scratch` is an empty folder elsewhere, into which the files
-    /// of an earlier version are copied. `None` if there is no ledger.
+    /// Opens the ledger of `home` for reading, changing nothing; `scratch` is an empty folder
+    /// elsewhere, into which the files of an earlier version are copied. `None` if there is no
+    /// ledger.
     ///
     /// # Errors
     /// [`StoreError::Newer`], or a failure of the disk.
@@ -126,7 +127,7 @@ impl Ledger {
             held_out: Mutex::new(scans.held_out.clone()),
         };
         if let Err(error) = ledger.fill(&scans) {
-            ledger.go_on_without_sled(&error, &scans);
+            ledger.use_memory_index(&error, &scans);
         }
         ledger
     }
@@ -140,7 +141,8 @@ impl Ledger {
     /// Appends the record of the next round, on disk when this returns.
     ///
     /// # Errors
-    /// [`StoreError::Encode`] if it is of another round, or a failure of the disk, after which nothing of it is left behind.
+    /// [`StoreError::Encode`] if it is of another round, or a failure of the disk, after which
+    /// nothing of it is left behind.
     pub fn append(&self, record: &CertifiedRecord) -> Result<(), StoreError> {
         let mut file = lock(&self.records);
         let (round, next) = (record.record.round, self.count());
@@ -161,7 +163,7 @@ impl Ledger {
     /// # Errors
     /// See [`Self::record`].
     pub fn verified(&self, key: &CheckpointKey) -> Result<u64, StoreError> {
-        let Some(checkpoint) = self.index.checkpoint().and_then(|bytes| key.open(&bytes)) else {
+        let Some(checkpoint) = self.index.checkpoint().and_then(|bytes| key.decode(&bytes)) else {
             return Ok(0);
         };
         let Some(last) = checkpoint.records.checked_sub(1) else { return Ok(0) };
@@ -176,7 +178,7 @@ impl Ledger {
     /// Stores that all records up to `last`, which is the newest, have been verified.
     pub fn set_verified(&self, key: &CheckpointKey, last: &CertifiedRecord) {
         let (records, head) = (last.record.round.0.saturating_add(1), record_digest(&last.record));
-        self.index.set_checkpoint(&key.seal(&Checkpoint { records, head }));
+        self.index.set_checkpoint(&key.encode(&Checkpoint { records, head }));
     }
 
     /// The record of `round`, if there is one.
@@ -211,16 +213,16 @@ impl Ledger {
         Ok(())
     }
 
-    /// The records from `round` on, as many as fit in `room_bytes` when encoded.
+    /// The records from `round` on, as many as fit in `limit_bytes` when encoded.
     ///
     /// # Errors
     /// [`StoreError::Changed`], or a failure of the disk.
     pub fn read_from(
         &self,
         round: Round,
-        room_bytes: usize,
+        limit_bytes: usize,
     ) -> Result<Vec<CertifiedRecord>, StoreError> {
-        let (mut records, mut room) = (Vec::new(), room_bytes);
+        let (mut records, mut room) = (Vec::new(), limit_bytes);
         for position in self.positions(Table::Records, &key(round))? {
             let length = position.length as usize;
             if length > room {
@@ -261,7 +263,7 @@ impl Ledger {
         self.count.store(round.0, Ordering::Release);
         let scans = self.scan_again()?;
         if let Err(error) = self.fill(&scans) {
-            self.go_on_without_sled(&error, &scans);
+            self.use_memory_index(&error, &scans);
         }
         Ok(Some(repair))
     }
@@ -290,7 +292,7 @@ impl Ledger {
     fn note(&self, table: Table, key: &[u8], position: Position) -> Result<(), StoreError> {
         if let Err(error) = self.index.put(table, key, position) {
             let scans = self.scan_again()?;
-            self.go_on_without_sled(&error, &scans);
+            self.use_memory_index(&error, &scans);
         }
         Ok(())
     }
@@ -300,7 +302,7 @@ impl Ledger {
             Ok(positions) => Ok(positions),
             Err(error) => {
                 let scans = self.scan_again()?;
-                self.go_on_without_sled(&error, &scans);
+                self.use_memory_index(&error, &scans);
                 Ok(self.index.from(table, from).unwrap_or_default())
             }
         }
@@ -316,7 +318,7 @@ impl Ledger {
             Ok(position) => read(position),
             Err(error) => {
                 let scans = self.scan_again()?;
-                self.go_on_without_sled(&error, &scans);
+                self.use_memory_index(&error, &scans);
                 read(self.index.get(table, key).unwrap_or_default())
             }
         }
@@ -328,7 +330,7 @@ impl Ledger {
         self.index.fill(Table::Evidence, scans.evidence.clone())
     }
 
-    fn go_on_without_sled(&self, error: &IndexError, scans: &Scans) {
+    fn use_memory_index(&self, error: &IndexError, scans: &Scans) {
         tracing::warn!(%error, "the index is kept in memory until the next start");
         self.index.give_up_sled();
         // Filling an index in memory cannot fail.

@@ -92,7 +92,7 @@ pub fn unusual(terms: &TermsFields) -> Vec<String> {
             value: terms.pruning.last.get(),
             least: 0.0,
             most: 0.95,
-            outside: "hardly anything of an update travels",
+            outside: "hardly anything of an update is sent",
         },
     ];
     let server = |field, value, most| Range {

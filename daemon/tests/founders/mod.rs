@@ -12,8 +12,8 @@ use fedshield_fixtures::long_deadlines;
 use fedshield_protocol::ids::{Digest, IdentityKey};
 use fedshield_protocol::manifest::{Draft, Member, Terms, TermsFields};
 use fedshieldd::control::api::{
-    Condition, ConfirmRequest, ExpectedMember, FederationView, FoundRequest, InviteRequest,
-    JoinRequest, JoinView, NewFederation, NodeState,
+    Condition, ConfirmRequest, DataSummary, ExpectedMember, FederationView, FoundRequest,
+    InviteRequest, JoinRequest, JoinView, NewFederation, NodeState,
 };
 use fedshieldd::founding::{
     CheckTerms, Founding, FoundingError, JoinPort, JoinPortError, Local, finish_leaving,
@@ -23,12 +23,13 @@ use fedshieldd::identity::{Identity, Protection};
 use fedshieldd::jobs::PipelineError;
 use fedshieldd::terms::Plan;
 
-/// Everybody's join protocol. A node that is not in the list, or is away, cannot be reached.
+/// The join protocol of all nodes in memory. A node that is not in the list or is absent cannot be
+/// reached.
 #[derive(Clone, Default)]
 pub(crate) struct Network {
     nodes: Arc<Mutex<BTreeMap<IdentityKey, Founding>>>,
     away: Arc<Mutex<BTreeSet<IdentityKey>>>,
-    /// Who is led to another copy of the node that it asks.
+    /// Nodes that reach another copy of the node that they ask.
     misled: Arc<Mutex<BTreeMap<IdentityKey, Founding>>>,
 }
 
@@ -64,19 +65,20 @@ impl JoinPort for End {
     }
 }
 
-/// Stands in for a model and data: checks of the terms what needs neither, and refuses one template on top.
+/// Stands in for a model and data: checks those terms that need neither, and refuses one template
+/// in addition.
 pub(crate) struct Check {
     pub refused_template: &'static str,
 }
 
 impl CheckTerms for Check {
-    fn check(&self, draft: &Draft) -> Result<(), PipelineError> {
+    fn check(&self, draft: &Draft) -> Result<DataSummary, PipelineError> {
         Plan::of_draft(draft)?;
         if draft.offer.terms.training.template == self.refused_template {
             let source = std::io::Error::other("line 3 does not go with this template");
             return Err(PipelineError::File { path: "data.jsonl".into(), source });
         }
-        Ok(())
+        Ok(DataSummary { examples: 7, ..DataSummary::default() })
     }
 }
 
@@ -127,12 +129,12 @@ impl Node {
         Home::new(self.folder.path())
     }
 
-    /// Nobody reaches this node any more, until it is back.
-    pub(crate) fn go_away(&self) {
+    /// Makes this node unreachable until it is back.
+    pub(crate) fn become_unreachable(&self) {
         self.network.away.lock().unwrap().insert(self.identity.key());
     }
 
-    pub(crate) fn come_back(&self) {
+    pub(crate) fn become_reachable(&self) {
         self.network.away.lock().unwrap().remove(&self.identity.key());
     }
 
@@ -151,7 +153,7 @@ impl Node {
         self.founding.members().into_iter().map(|member| member.name).collect()
     }
 
-    /// The names of the sealing keys that lie in the home, beside the file of the rounds' keys.
+    /// The names of the sealing keys in the home, apart from the file of the rounds' keys.
     pub(crate) fn sealing_keys(&self) -> Vec<String> {
         let entries = std::fs::read_dir(self.home().secrets()).unwrap();
         let mut names: Vec<String> =
@@ -169,7 +171,7 @@ impl Node {
         self.join_expecting(invite, None).await
     }
 
-    /// Joins, and says who the members should be.
+    /// Joins, and names the expected members.
     pub(crate) async fn join_expecting(
         &self,
         invite: &str,
@@ -191,12 +193,12 @@ impl Node {
         self.founding.federation().ok()?.summary.phrase
     }
 
-    /// The people here say what they have heard.
+    /// The operator enters the phrase that was read out.
     pub(crate) async fn confirm(&self, phrase: &str) -> Result<FederationView, FoundingError> {
         self.founding.confirm(ConfirmRequest { phrase: phrase.to_owned() }).await
     }
 
-    /// Polls; the people here confirm whatever list they are shown.
+    /// Polls; the operator confirms whatever list is shown.
     pub(crate) async fn settle(&self) {
         let _ = self.founding.poll().await;
         if let Some(phrase) = self.phrase() {
@@ -204,7 +206,7 @@ impl Node {
         }
     }
 
-    /// Freezes the draft; the people here confirm what they have frozen.
+    /// Freezes the draft; the operator confirms it.
     pub(crate) async fn freeze(&self) -> Result<FederationView, FoundingError> {
         let view = self.founding.found(FoundRequest::default()).await?;
         let phrase = view.summary.phrase.expect("a frozen list has a phrase");

@@ -23,21 +23,21 @@ fn bump(answer: &mut PartialDecryption, at: usize, by: u32) {
 }
 
 #[test]
-fn a_wrong_answer_is_corrected_and_its_author_named() {
+fn a_wrong_answer_is_corrected_and_its_sender_named() {
     let f = honest(4, 1);
-    for liar in 1..=4 {
+    for faulty in 1..=4 {
         for (at, by) in [(0, 1), (511, 65_520), (77, 30_000)] {
             let mut answers = answers(&f, 1..=4);
-            bump(&mut answers[liar - 1], at, by);
+            bump(&mut answers[faulty - 1], at, by);
             let combined = f.combine(&answers).unwrap();
-            assert_eq!(combined.answers, Answers::Culprits(vec![index(liar as u16)]));
+            assert_eq!(combined.answers, Answers::Culprits(vec![index(faulty as u16)]));
             assert_eq!(f.decrypt(&combined.key).0, f.expected());
         }
     }
 }
 
 #[test]
-fn with_threshold_answers_a_lie_is_detected() {
+fn with_threshold_answers_a_wrong_one_is_detected() {
     let f = honest(4, 2);
     let mut answers = answers(&f, 2..=4);
     bump(&mut answers[0], 3, 1);
@@ -48,7 +48,7 @@ fn with_threshold_answers_a_lie_is_detected() {
 }
 
 #[test]
-fn e_lies_are_corrected_with_threshold_plus_e_answers() {
+fn e_wrong_answers_are_corrected_with_threshold_plus_e_answers() {
     let f = honest(16, 3);
     assert_eq!((f.threshold, f.max_faulty), (11, 5));
     let mut answers = answers(&f, 1..=16);
@@ -71,16 +71,16 @@ fn e_lies_are_corrected_with_threshold_plus_e_answers() {
 /// three honest members: the key stays right, and the answers of the two other honest members seem
 /// wrong. Nobody may be named.
 #[test]
-fn colluding_liars_cannot_frame_honest_members() {
+fn colluding_members_cannot_frame_honest_members() {
     let f = honest(7, 4);
     assert_eq!((f.threshold, f.max_faulty), (5, 2));
     let mut answers = answers(&f, 1..=7);
-    for liar in [1u32, 2] {
+    for faulty in [1u32, 2] {
         // x (x - 3)(x - 4)(x - 5), of degree 4 = threshold - 1.
         let p = i64::from(crate::params::SHARE_MODULUS);
-        let x = i64::from(liar);
+        let x = i64::from(faulty);
         let shift = (x * (x - 3) * (x - 4) * (x - 5)).rem_euclid(p) as u32;
-        (0..512).for_each(|c| bump(&mut answers[liar as usize - 1], c, shift));
+        (0..512).for_each(|c| bump(&mut answers[faulty as usize - 1], c, shift));
     }
     let combined = f.combine(&answers).unwrap();
     assert_eq!(f.decrypt(&combined.key).0, f.expected());
@@ -88,7 +88,12 @@ fn colluding_liars_cannot_frame_honest_members() {
 }
 
 /// How every member judges bytes that the dealer publishes as the opening of `receiver`.
-fn shown(f: &Federation, dealer: usize, receiver: u16, bytes: &[u8]) -> Result<KeyShare, Error> {
+fn judge_opening(
+    f: &Federation,
+    dealer: usize,
+    receiver: u16,
+    bytes: &[u8],
+) -> Result<KeyShare, Error> {
     let commitment = &f.contributors[dealer].commitment;
     ShareOpening::from_bytes(&f.context, commitment, index(receiver), bytes)?
         .verify(&f.context, commitment)
@@ -106,14 +111,14 @@ fn a_bad_share_is_a_reason_to_complain_and_its_opening_answers() {
     for at in [24, 30, 60, 500, good.len() - 1] {
         let mut bad = good.to_vec();
         bad[at] ^= 1;
-        let error = shown(&f, 1, 3, &bad).unwrap_err();
+        let error = judge_opening(&f, 1, 3, &bad).unwrap_err();
         assert!(error.to_string().starts_with("member 2: "), "{error}");
     }
-    // The true opening in clear settles the complaint, and gives the member its share.
-    let share = shown(&f, 1, 3, &good).unwrap();
+    // The true opening in the clear settles the complaint, and gives the member its share.
+    let share = judge_opening(&f, 1, 3, &good).unwrap();
     assert_eq!((share.dealer, share.receiver), (index(2), index(3)));
     // The opening of another member does not.
-    assert!(shown(&f, 1, 3, &opening(1)).is_err());
+    assert!(judge_opening(&f, 1, 3, &opening(1)).is_err());
 }
 
 #[test]
@@ -215,9 +220,10 @@ fn all_at_once() {
     let package = &f.contributors[6].package;
     let mut bad = package.opening_for(index(1)).unwrap().to_bytes(&f.context).to_vec();
     bad[100] ^= 4;
-    let error = shown(&f, 6, 1, &bad).unwrap_err();
+    let error = judge_opening(&f, 6, 1, &bad).unwrap_err();
     assert_eq!(error.to_string(), "member 7: share: does not match its digest");
-    // The dealer answers the complaint in clear, so member 1 takes part; member 2 answers wrong.
+    // The dealer answers the complaint in the clear, so member 1 takes part; member 2 answers
+    // wrong.
     let mut all = answers(&f, 1..=7);
     bump(&mut all[1], 200, 12_345);
     let combined = f.combine(&all).unwrap();

@@ -27,7 +27,7 @@ fn bump(answer: &mut PartialDecryption, at: usize, by: u32) {
 
 /// Ways in which faulty members answer wrong, alone and together.
 #[derive(Debug, Clone, Copy)]
-enum Lie {
+enum Corruption {
     /// Each in the same one coefficient.
     OneCoefficient,
     /// Each in another one coefficient.
@@ -42,25 +42,25 @@ enum Lie {
     OneShift,
 }
 
-const LIES: [Lie; 6] = [
-    Lie::OneCoefficient,
-    Lie::OneCoefficientEach,
-    Lie::Everywhere,
-    Lie::OnePolynomial,
-    Lie::Polynomials,
-    Lie::OneShift,
+const CORRUPTIONS: [Corruption; 6] = [
+    Corruption::OneCoefficient,
+    Corruption::OneCoefficientEach,
+    Corruption::Everywhere,
+    Corruption::OnePolynomial,
+    Corruption::Polynomials,
+    Corruption::OneShift,
 ];
 
 /// Every third member is faulty, from the first on, and then the rest in turn.
-fn liars(members: u16, count: usize) -> Vec<u16> {
+fn faulty_members(members: u16, count: usize) -> Vec<u16> {
     let mut order: Vec<u16> = (0..3).flat_map(|k| (1 + k..=members).step_by(3)).collect();
     order.truncate(count);
     order.sort_unstable();
     order
 }
 
-fn lie(answers: &mut [PartialDecryption], liars: &[u16], threshold: u16, lie: Lie) {
-    let mut rng = rng(liars.len() as u64);
+fn corrupt(answers: &mut [PartialDecryption], faulty: &[u16], threshold: u16, kind: Corruption) {
+    let mut rng = rng(faulty.len() as u64);
     let mut element = || rng.next_u32() % (SHARE_MODULUS - 1) + 1;
     let polynomials: Vec<Vec<u32>> =
         (0..DEGREE).map(|_| (0..threshold).map(|_| element()).collect()).collect();
@@ -71,19 +71,19 @@ fn lie(answers: &mut [PartialDecryption], liars: &[u16], threshold: u16, lie: Li
             }) as u32
         };
     let shifts: Vec<u32> = (0..DEGREE).map(|_| element()).collect();
-    for (k, &liar) in liars.iter().enumerate() {
-        let answer = answers.iter_mut().find(|a| a.member == index(liar)).unwrap();
-        match lie {
-            Lie::OneCoefficient => bump(answer, DEGREE - 1, element()),
-            Lie::OneCoefficientEach => bump(answer, 11 * k % DEGREE, element()),
-            Lie::Everywhere => (0..DEGREE).for_each(|c| bump(answer, c, element())),
-            Lie::OnePolynomial => {
-                (0..DEGREE).for_each(|c| bump(answer, c, at(&polynomials[0], liar)))
+    for (k, &member) in faulty.iter().enumerate() {
+        let answer = answers.iter_mut().find(|a| a.member == index(member)).unwrap();
+        match kind {
+            Corruption::OneCoefficient => bump(answer, DEGREE - 1, element()),
+            Corruption::OneCoefficientEach => bump(answer, 11 * k % DEGREE, element()),
+            Corruption::Everywhere => (0..DEGREE).for_each(|c| bump(answer, c, element())),
+            Corruption::OnePolynomial => {
+                (0..DEGREE).for_each(|c| bump(answer, c, at(&polynomials[0], member)))
             }
-            Lie::Polynomials => {
-                (0..DEGREE).for_each(|c| bump(answer, c, at(&polynomials[c], liar)))
+            Corruption::Polynomials => {
+                (0..DEGREE).for_each(|c| bump(answer, c, at(&polynomials[c], member)))
             }
-            Lie::OneShift => (0..DEGREE).for_each(|c| bump(answer, c, shifts[c])),
+            Corruption::OneShift => (0..DEGREE).for_each(|c| bump(answer, c, shifts[c])),
         }
     }
 }
@@ -92,11 +92,11 @@ fn lie(answers: &mut [PartialDecryption], liars: &[u16], threshold: u16, lie: Li
 fn one_wrong_answer_is_corrected_and_named_among_any_number() {
     for members in SIZES {
         let (f, honest) = round(members);
-        for liar in [1, 2, members] {
+        for member in [1, 2, members] {
             let mut answers = honest.clone();
-            bump(&mut answers[usize::from(liar) - 1], 7, 1);
+            bump(&mut answers[usize::from(member) - 1], 7, 1);
             let combined = f.combine(&answers).unwrap();
-            assert_eq!(combined.answers, Answers::Culprits(vec![index(liar)]), "{members}");
+            assert_eq!(combined.answers, Answers::Culprits(vec![index(member)]), "{members}");
             assert_eq!(f.decrypt(&combined.key).0, f.expected());
         }
     }
@@ -104,22 +104,22 @@ fn one_wrong_answer_is_corrected_and_named_among_any_number() {
 
 /// Half of the redundant answers may be wrong in any way, also by collusion.
 #[test]
-fn as_many_liars_as_the_radius_are_corrected_whatever_they_agree_on() {
+fn wrong_answers_within_the_radius_are_corrected_however_they_collude() {
     for members in SIZES {
         let (f, honest) = round(members);
         for present in [members, members - 1, members - 2] {
             let radius = usize::from(present - f.threshold) / 2;
-            for kind in LIES {
+            for kind in CORRUPTIONS {
                 let mut answers = honest[..usize::from(present)].to_vec();
-                let liars = liars(present, radius);
-                lie(&mut answers, &liars, f.threshold, kind);
+                let faulty = faulty_members(present, radius);
+                corrupt(&mut answers, &faulty, f.threshold, kind);
                 let combined = f.combine(&answers).unwrap();
                 assert_eq!(f.decrypt(&combined.key).0, f.expected());
                 let agreeing = usize::from(present) - radius;
                 let named = agreeing + 1 >= usize::from(f.threshold + f.max_faulty);
-                let liars = liars.into_iter().map(index).collect();
+                let faulty = faulty.into_iter().map(index).collect();
                 let expected =
-                    if named { Answers::Culprits(liars) } else { Answers::Disputed(liars) };
+                    if named { Answers::Culprits(faulty) } else { Answers::Disputed(faulty) };
                 assert_eq!(combined.answers, expected, "{members} {present} {kind:?}");
             }
         }
@@ -129,14 +129,16 @@ fn as_many_liars_as_the_radius_are_corrected_whatever_they_agree_on() {
 /// Faulty members whose errors are independent are corrected up to one less than the number of
 /// redundant answers.
 #[test]
-fn liars_that_do_not_collude_are_corrected_up_to_one_less_than_the_answers_to_spare() {
+fn independent_errors_are_corrected_up_to_one_less_than_the_redundancy() {
     for members in SIZES {
         let (f, honest) = round(members);
         let spare = usize::from(members - f.threshold);
-        for kind in [Lie::Everywhere, Lie::OneCoefficientEach, Lie::Polynomials] {
+        for kind in
+            [Corruption::Everywhere, Corruption::OneCoefficientEach, Corruption::Polynomials]
+        {
             let mut answers = honest.clone();
-            let liars = liars(members, spare - 1);
-            lie(&mut answers, &liars, f.threshold, kind);
+            let faulty = faulty_members(members, spare - 1);
+            corrupt(&mut answers, &faulty, f.threshold, kind);
             let combined = f.combine(&answers).unwrap();
             assert_eq!(f.decrypt(&combined.key).0, f.expected(), "{members} {kind:?}");
         }
@@ -144,18 +146,28 @@ fn liars_that_do_not_collude_are_corrected_up_to_one_less_than_the_answers_to_sp
 }
 
 /// With more faulty members than that the answers may not open, but they never open a wrong sum.
+/// Up to f faulty members never get an honest one named.
 #[test]
-fn beyond_the_radius_nothing_wrong_opens_and_nobody_honest_is_named() {
+fn beyond_the_radius_no_wrong_sum_opens_and_no_honest_member_is_named() {
     for members in SIZES {
         let (f, honest) = round(members);
         let spare = usize::from(members - f.threshold);
-        for kind in LIES {
+        for kind in CORRUPTIONS {
             for count in [spare / 2 + 1, spare, spare + 1, usize::from(members)] {
                 let mut answers = honest.clone();
-                let liars = liars(members, count);
-                lie(&mut answers, &liars, f.threshold, kind);
+                let faulty = faulty_members(members, count);
+                corrupt(&mut answers, &faulty, f.threshold, kind);
                 match f.combine(&answers) {
-                    Ok(combined) => assert_eq!(f.decrypt(&combined.key).0, f.expected()),
+                    Ok(combined) => {
+                        assert_eq!(f.decrypt(&combined.key).0, f.expected());
+                        if let Answers::Culprits(named) = combined.answers
+                            && count <= usize::from(f.max_faulty)
+                        {
+                            let is_faulty =
+                                |it: &ShareIndex| faulty.iter().any(|m| index(*m) == *it);
+                            assert!(named.iter().all(is_faulty), "{members} {kind:?}: {named:?}");
+                        }
+                    }
                     Err(error) => {
                         assert!(matches!(error, Error::NotOpened { tried: 1.., .. }), "{error}");
                     }
@@ -168,12 +180,12 @@ fn beyond_the_radius_nothing_wrong_opens_and_nobody_honest_is_named() {
 /// One faulty member too many for decoding, with redundant answers left: the sets of answers that
 /// are drawn open the sum.
 #[test]
-fn sets_of_answers_are_drawn_beyond_the_radius() {
+fn beyond_the_radius_subsets_of_answers_are_drawn() {
     let (f, honest) = round(18);
     let mut answers = honest.clone();
-    let liars = liars(18, 4);
-    lie(&mut answers, &liars, f.threshold, Lie::OneShift);
+    let faulty = faulty_members(18, 4);
+    corrupt(&mut answers, &faulty, f.threshold, Corruption::OneShift);
     let combined = f.combine(&answers).unwrap();
     assert_eq!(f.decrypt(&combined.key).0, f.expected());
-    assert_eq!(combined.answers, Answers::Disputed(liars.into_iter().map(index).collect()));
+    assert_eq!(combined.answers, Answers::Disputed(faulty.into_iter().map(index).collect()));
 }

@@ -42,9 +42,9 @@ fn a_wrong_answer_is_proven_and_a_right_one_is_not() {
             };
             assert!(matches!(prove(own), Ok(false)), "{members}: {accused}");
             for at in [0, 30, 56, own.len() - 2] {
-                let mut lie = own.clone();
-                lie[at] ^= 1;
-                assert!(matches!(prove(&lie), Ok(true)), "{members}: {accused}, byte {at}");
+                let mut wrong = own.clone();
+                wrong[at] ^= 1;
+                assert!(matches!(prove(&wrong), Ok(true)), "{members}: {accused}, byte {at}");
             }
             assert!(matches!(prove(&[]), Ok(true)), "no answer at all");
         }
@@ -54,15 +54,15 @@ fn a_wrong_answer_is_proven_and_a_right_one_is_not() {
 #[test]
 fn too_few_that_agree_or_one_that_does_not_prove_nothing() {
     let (f, key, answers) = round(7);
-    let mut lie = answers[0].clone();
-    lie[60] ^= 1;
+    let mut wrong = answers[0].clone();
+    wrong[60] ^= 1;
     let agreeing = others(&answers, 1, 6);
     let prove = |key: &[u8], agreeing: &[ReleasedAnswer<'_>]| {
-        let accused = ReleasedAnswer { member: index(1), bytes: &lie };
+        let accused = ReleasedAnswer { member: index(1), bytes: &wrong };
         is_wrong_answer(&f.context, key, f.robust(), agreeing, accused)
     };
     assert!(prove(&key, &agreeing).unwrap());
-    assert!(prove(&key, &agreeing[..5]).is_err(), "five may include two liars");
+    assert!(prove(&key, &agreeing[..5]).is_err(), "five may include two faulty ones");
     // Another key, a changed answer, one member twice, the accused itself, a member that does not
     // exist.
     for at in 0..key.len() {
@@ -72,7 +72,7 @@ fn too_few_that_agree_or_one_that_does_not_prove_nothing() {
         assert!(matches!(at, 6 | 7) || prove(&other, &agreeing).is_err(), "byte {at} of the key");
     }
     let mut changed = agreeing.clone();
-    changed[3].bytes = &lie;
+    changed[3].bytes = &wrong;
     assert!(prove(&key, &changed).is_err());
     for member in [1, 3, 17, u16::MAX] {
         let mut listed = agreeing.clone();

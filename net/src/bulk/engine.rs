@@ -93,8 +93,8 @@ impl Bulk {
         self.served.serve(object, audience, label)
     }
 
-    pub(crate) fn unserve(&self, object: &ObjectRef) {
-        self.served.unserve(object);
+    pub(crate) fn stop_serving(&self, object: &ObjectRef) {
+        self.served.stop_serving(object);
     }
 
     /// Drops the streams to everyone who is not a member.

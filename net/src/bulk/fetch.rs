@@ -16,9 +16,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::chunk_queue::{ChunkQueue, WorkerError, invalid};
 use super::engine::BulkParts;
-use super::frame::{Refusal, Request, Response};
+use super::frame::{BulkRequest, Refusal, Response};
 use super::holder_selector::{HolderFault, HolderSelector};
-use super::holder_stream::{Answer, HolderStreams, StreamError};
+use super::holder_stream::{HolderStreams, ReceivedResponse, StreamError};
 use crate::error::FetchError;
 use crate::limits::{FETCH_WINDOW, MAX_PARALLEL_HOLDERS};
 use crate::stats::Counter;
@@ -55,7 +55,7 @@ struct Finished {
 }
 
 type Workers = FuturesUnordered<BoxFuture<'static, Finished>>;
-type AnswerReceiver = oneshot::Receiver<Result<Answer, StreamError>>;
+type AnswerReceiver = oneshot::Receiver<Result<ReceivedResponse, StreamError>>;
 
 impl Fetch {
     /// Fetches the object from `holders` and from those that arrive through `more`, until `cancel`
@@ -177,7 +177,7 @@ impl Fetch {
         stop: &CancellationToken,
         used: &mut usize,
     ) -> Result<(), WorkerError> {
-        let requested = self.request(holder, Request::List(self.object), stop).await?;
+        let requested = self.request(holder, BulkRequest::List(self.object), stop).await?;
         let answer = answer_to(requested, stop).await?;
         let digests = match answer.response {
             Response::List(digests) => digests,
@@ -218,7 +218,7 @@ impl Fetch {
         loop {
             while window.len() < FETCH_WINDOW {
                 let Some(index) = queue.take_pending() else { break };
-                match self.request(holder, Request::Chunk(self.object, index), stop).await {
+                match self.request(holder, BulkRequest::Chunk(self.object, index), stop).await {
                     Ok(requested) => window.push_back((index, requested)),
                     Err(error) => {
                         queue.put_back(index);
@@ -242,7 +242,7 @@ impl Fetch {
     async fn request(
         &self,
         holder: IdentityKey,
-        request: Request,
+        request: BulkRequest,
         stop: &CancellationToken,
     ) -> Result<AnswerReceiver, WorkerError> {
         let requested = self.streams.request(holder, request, self.counter.clone());
@@ -253,7 +253,7 @@ impl Fetch {
 async fn answer_to(
     requested: AnswerReceiver,
     stop: &CancellationToken,
-) -> Result<Answer, WorkerError> {
+) -> Result<ReceivedResponse, WorkerError> {
     let lost = |reason: String| WorkerError::Holder(HolderFault::Lost(reason));
     match stop.run_until_cancelled(requested).await.ok_or(WorkerError::Cancelled)? {
         Ok(Ok(answer)) => Ok(answer),
@@ -266,8 +266,12 @@ async fn answer_to(
 }
 
 /// Verifies and writes one chunk; its share of the memory budget is released afterwards.
-async fn write(queue: Arc<ChunkQueue>, index: u32, answer: Answer) -> Result<(), WorkerError> {
-    let Answer { response, budget } = answer;
+async fn write(
+    queue: Arc<ChunkQueue>,
+    index: u32,
+    answer: ReceivedResponse,
+) -> Result<(), WorkerError> {
+    let ReceivedResponse { response, budget } = answer;
     let bytes = match response {
         Response::Chunk(_, bytes) => bytes,
         other => return Err(refused(&other)),

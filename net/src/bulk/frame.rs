@@ -35,7 +35,7 @@ pub(crate) enum FrameError {
 
 /// A request of the fetching side.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Request {
+pub(crate) enum BulkRequest {
     /// The digests of all chunks.
     List(ObjectRef),
     /// One chunk.
@@ -67,7 +67,7 @@ pub(crate) struct Header {
     pub(crate) length: usize,
 }
 
-impl Request {
+impl BulkRequest {
     /// The requested object.
     pub(crate) fn object(&self) -> &ObjectRef {
         match self {
@@ -179,13 +179,13 @@ impl Response {
     }
 
     /// Whether the form of this answer matches `request`; its bytes are verified later.
-    pub(crate) fn answers(&self, request: &Request) -> bool {
+    pub(crate) fn answers(&self, request: &BulkRequest) -> bool {
         match (self, request) {
             (Self::Refused(_), _) => true,
-            (Self::List(digests), Request::List(object)) => {
+            (Self::List(digests), BulkRequest::List(object)) => {
                 digests.len() == object.chunk_count() as usize
             }
-            (Self::Chunk(index, bytes), Request::Chunk(object, asked)) => {
+            (Self::Chunk(index, bytes), BulkRequest::Chunk(object, asked)) => {
                 index == asked && bytes.len() == object.chunk_length(*asked)
             }
             _ => false,
@@ -228,10 +228,10 @@ mod tests {
             .prop_map(|(root, length)| ObjectRef { root: Digest(root), length })
     }
 
-    fn request() -> impl Strategy<Value = Request> {
+    fn request() -> impl Strategy<Value = BulkRequest> {
         prop_oneof![
-            object().prop_map(Request::List),
-            (object(), any::<u32>()).prop_map(|(object, index)| Request::Chunk(object, index)),
+            object().prop_map(BulkRequest::List),
+            (object(), any::<u32>()).prop_map(|(object, index)| BulkRequest::Chunk(object, index)),
         ]
     }
 
@@ -256,9 +256,9 @@ mod tests {
         fn requests_survive_encoding(request in request()) {
             let bytes = request.encode();
             let (header, body) = split(&bytes);
-            let header = Request::header(header).unwrap();
+            let header = BulkRequest::header(header).unwrap();
             prop_assert_eq!(header.length, body.len());
-            prop_assert_eq!(Request::decode(header, body).unwrap(), request);
+            prop_assert_eq!(BulkRequest::decode(header, body).unwrap(), request);
         }
 
         #[test]
@@ -281,9 +281,9 @@ mod tests {
             let mut header = [0; HEADER_BYTES];
             header[0] = kind;
             header[1..].copy_from_slice(&length.to_le_bytes());
-            if let Ok(header) = Request::header(header) {
+            if let Ok(header) = BulkRequest::header(header) {
                 prop_assert!(header.length <= OBJECT_BYTES + INDEX_BYTES);
-                let _ = Request::decode(header, &body);
+                let _ = BulkRequest::decode(header, &body);
             }
             if let Ok(header) = Response::header(header) {
                 prop_assert!(header.length <= MAX_LIST_DIGESTS * 32);
@@ -298,7 +298,7 @@ mod tests {
         let mut expected = vec![0x02, 44, 0, 0, 0];
         expected.extend([7; 32]);
         expected.extend([0x02, 0x01, 0, 0, 0, 0, 0, 0, 3, 0, 0, 0]);
-        assert_eq!(Request::Chunk(object, 3).encode(), expected);
+        assert_eq!(BulkRequest::Chunk(object, 3).encode(), expected);
         assert_eq!(Response::Refused(Refusal::NotServed).encode(), [0x83, 1, 0, 0, 0, 1]);
         assert_eq!(Response::Chunk(9, vec![5]).encode(), [0x82, 5, 0, 0, 0, 9, 0, 0, 0, 5]);
     }
@@ -306,12 +306,12 @@ mod tests {
     #[test]
     fn an_answer_must_match_its_request() {
         let object = ObjectRef { root: Digest([7; 32]), length: CHUNK_SIZE_BYTES as u64 + 1 };
-        let last = Request::Chunk(object, 1);
+        let last = BulkRequest::Chunk(object, 1);
         assert!(Response::Chunk(1, vec![0]).answers(&last));
         assert!(!Response::Chunk(0, vec![0]).answers(&last));
         assert!(!Response::Chunk(1, vec![0, 0]).answers(&last));
         assert!(!Response::List(vec![]).answers(&last));
         assert!(Response::Refused(Refusal::NotServed).answers(&last));
-        assert!(!Response::List(vec![object.root]).answers(&Request::List(object)));
+        assert!(!Response::List(vec![object.root]).answers(&BulkRequest::List(object)));
     }
 }

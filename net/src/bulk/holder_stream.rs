@@ -14,7 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 use tokio::time::timeout;
 
 use super::engine::BulkParts;
-use super::frame::{HEADER_BYTES, Request, Response};
+use super::frame::{BulkRequest, HEADER_BYTES, Response};
 use super::wire::{self, WireError};
 use crate::key::peer_id_of;
 use crate::limits::{STREAM_QUEUE, STREAM_WINDOW};
@@ -49,19 +49,19 @@ impl From<&WireError> for StreamError {
 
 /// An answer whose form matches its request, and its share of the memory budget.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct ReceivedResponse {
     pub(crate) response: Response,
     /// Dropped once the bytes are written, so that more may be read.
     pub(crate) budget: OwnedSemaphorePermit,
 }
 
-type Reply = oneshot::Sender<Result<Answer, StreamError>>;
+type ResponseSender = oneshot::Sender<Result<ReceivedResponse, StreamError>>;
 
 /// A request that is queued or in flight.
 struct PendingRequest {
-    request: Request,
+    request: BulkRequest,
     counter: Arc<Counter>,
-    reply: Reply,
+    reply: ResponseSender,
 }
 
 /// The streams to all holders; each is opened when it is first needed and kept until it breaks.
@@ -83,9 +83,9 @@ impl HolderStreams {
     pub(crate) async fn request(
         &self,
         holder: IdentityKey,
-        request: Request,
+        request: BulkRequest,
         counter: Arc<Counter>,
-    ) -> oneshot::Receiver<Result<Answer, StreamError>> {
+    ) -> oneshot::Receiver<Result<ReceivedResponse, StreamError>> {
         let (reply, answer) = oneshot::channel();
         let pending = PendingRequest { request, counter, reply };
         // If the stream's task is gone the node is shutting down: the reply is dropped, which the
@@ -224,7 +224,7 @@ impl HolderStream {
         &self,
         reader: &mut R,
         pending: &PendingRequest,
-    ) -> Result<Answer, WireError> {
+    ) -> Result<ReceivedResponse, WireError> {
         let header = Response::header(wire::read_header(reader, self.stall()).await?)?;
         // Backpressure: without a permit the body is not read, so the holder's writes block.
         let Ok(budget) = self.budget.clone().acquire_owned().await else {
@@ -236,6 +236,6 @@ impl HolderStream {
         if !response.answers(&pending.request) {
             return Err(WireError::Mismatch);
         }
-        Ok(Answer { response, budget })
+        Ok(ReceivedResponse { response, budget })
     }
 }

@@ -10,7 +10,7 @@ use futures::{AsyncRead, AsyncWrite, StreamExt};
 use tokio::time::Instant;
 
 use super::engine::BulkParts;
-use super::frame::{HEADER_BYTES, Refusal, Request, Response};
+use super::frame::{BulkRequest, HEADER_BYTES, Refusal, Response};
 use super::served::ServedObjects;
 use super::wire::{self, WireError};
 use crate::key::identity_key_of;
@@ -94,10 +94,10 @@ impl Responder {
         loop {
             let header = match wire::read_first_header(&mut stream, stall).await {
                 Err(WireError::Closed) => return Ok(()),
-                other => Request::header(other?)?,
+                other => BulkRequest::header(other?)?,
             };
             let body = wire::read_body(&mut stream, header.length, stall).await?;
-            let request = Request::decode(header, &body)?;
+            let request = BulkRequest::decode(header, &body)?;
             // Requests over the rate are delayed, not refused: they wait in the requester's own
             // queue.
             while !bucket.take(Instant::now()) {
@@ -113,20 +113,20 @@ impl Responder {
         }
     }
 
-    async fn answer(&self, requester: IdentityKey, request: Request) -> (Response, Label) {
+    async fn answer(&self, requester: IdentityKey, request: BulkRequest) -> (Response, Label) {
         let object = *request.object();
         let Some(label) = self.served.label_for(&object, &requester) else {
             return (Response::Refused(Refusal::NotServed), Label::default());
         };
         let store = self.parts.store.clone();
         let read = move || match request {
-            Request::List(object) => {
+            BulkRequest::List(object) => {
                 store.chunk_list(&object).map(|list| Response::List(list.digests().to_vec()))
             }
-            Request::Chunk(object, index) if index < object.chunk_count() => {
+            BulkRequest::Chunk(object, index) if index < object.chunk_count() => {
                 store.read_chunk(&object, index).map(|bytes| Response::Chunk(index, bytes))
             }
-            Request::Chunk(..) => Err(io::Error::from(io::ErrorKind::NotFound)),
+            BulkRequest::Chunk(..) => Err(io::Error::from(io::ErrorKind::NotFound)),
         };
         let response = match tokio::task::spawn_blocking(read).await {
             Ok(Ok(response)) if response.answers(&request) => response,

@@ -56,7 +56,7 @@ impl ServedObjects {
     }
 
     /// Stops serving `object`.
-    pub(crate) fn unserve(&self, object: &ObjectRef) {
+    pub(crate) fn stop_serving(&self, object: &ObjectRef) {
         self.lock().remove(&object.root);
     }
 
@@ -92,7 +92,7 @@ mod tests {
         assert_eq!(served.label_for(&longer, &alice), None);
         served.serve(object, Audience::Everyone, label).unwrap();
         assert_eq!(served.label_for(&object, &bob), Some(label));
-        served.unserve(&object);
+        served.stop_serving(&object);
         assert_eq!(served.label_for(&object, &bob), None);
     }
 }

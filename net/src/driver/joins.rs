@@ -18,7 +18,7 @@ use crate::codec::{Answer, REQUEST_HEADER_BYTES};
 use crate::command::{JoinCall, Reply};
 use crate::error::JoinError;
 use crate::event::{JoinReply, NetEvent};
-use crate::inbound_queue::Sender;
+use crate::inbound_queue::Source;
 use crate::key::{identity_key_of, peer_id_of};
 use crate::limits::{
     JOIN_ANSWER_TIMEOUT, JOIN_RATE, JOIN_RATE_PER_ORIGIN, JOIN_RATE_PER_PEER,
@@ -204,7 +204,7 @@ impl Driver {
         let taken = allowed
             && joins.answering.len() < MAX_JOINS_PENDING
             && self.offer_event(
-                Sender::NonMember,
+                Source::NonMember,
                 length,
                 NetEvent::JoinRequest { from, bytes, reply: JoinReply(reply) },
             );

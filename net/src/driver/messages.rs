@@ -11,7 +11,7 @@ use crate::codec::{ANSWER_HEADER_BYTES, Answer, REQUEST_HEADER_BYTES};
 use crate::command::Reply;
 use crate::error::{GossipError, SendError};
 use crate::event::NetEvent;
-use crate::inbound_queue::Sender;
+use crate::inbound_queue::Source;
 use crate::key::{identity_key_of, peer_id_of};
 use crate::limits::MAX_GOSSIP_BYTES;
 
@@ -84,9 +84,9 @@ impl Driver {
 
     fn validate(&mut self, forwarder: PeerId, message: Message) -> MessageAcceptance {
         let members = &self.parts.swarm.behaviour().members;
-        let author = message.source.filter(|author| members.is_member(author));
-        let keys = (identity_key_of(&forwarder), author.as_ref().and_then(identity_key_of));
-        let ((Some(from), Some(author)), Some(author_peer)) = (keys, author) else {
+        let sender = message.source.filter(|sender| members.is_member(sender));
+        let keys = (identity_key_of(&forwarder), sender.as_ref().and_then(identity_key_of));
+        let ((Some(from), Some(sender)), Some(sender_peer)) = (keys, sender) else {
             self.parts.counters.dropped();
             return MessageAcceptance::Reject;
         };
@@ -94,15 +94,15 @@ impl Driver {
             self.parts.counters.dropped();
             return MessageAcceptance::Reject;
         }
-        if !self.gossip_rate.take((author_peer, forwarder), Instant::now()) {
+        if !self.gossip_rate.take((sender_peer, forwarder), Instant::now()) {
             self.parts.counters.dropped();
             return MessageAcceptance::Ignore;
         }
         self.parts.counters.gossip.received(message.data.len());
         let length = message.data.len();
-        let event = NetEvent::Gossip { from, author, bytes: message.data };
-        let sender = Sender::Member { forwarder, author: author_peer };
-        match self.offer_event(sender, length, event) {
+        let event = NetEvent::Gossip { from, sender, bytes: message.data };
+        let source = Source::Member { forwarder, sender: sender_peer };
+        match self.offer_event(source, length, event) {
             true => MessageAcceptance::Accept,
             false => MessageAcceptance::Ignore,
         }
@@ -204,8 +204,8 @@ impl Driver {
             self.parts.counters.dropped();
         }
         let length = bytes.len();
-        let sender = Sender::Member { forwarder: peer, author: peer };
-        let taken = taken && self.offer_event(sender, length, NetEvent::Direct { from, bytes });
+        let source = Source::Member { forwarder: peer, sender: peer };
+        let taken = taken && self.offer_event(source, length, NetEvent::Direct { from, bytes });
         let answer = if taken { Answer::Accepted(Vec::new()) } else { Answer::Busy };
         let direct = &mut self.member_protocols().direct;
         // An error means that the connection is closed.

@@ -60,7 +60,7 @@ pub(crate) fn socket_of(address: &Multiaddr, local: Option<PeerId>) -> Result<So
     if udp {
         if !matches!(rest, Some(Protocol::QuicV1)) {
             return Err(format!(
-                "over UDP only QUIC is spoken, so /quic-v1 must follow: {EXAMPLE}"
+                "over UDP only QUIC is supported, so /quic-v1 must follow: {EXAMPLE}"
             ));
         }
         rest = parts.next();

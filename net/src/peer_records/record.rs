@@ -171,15 +171,15 @@ pub(super) mod tests {
     fn an_oversized_record_is_refused_whatever_its_signature() {
         let pair = Keypair::generate_ed25519();
         let many: Vec<Multiaddr> = (1..100).map(address).collect();
-        let sealed = |addresses: &[Multiaddr]| {
+        let signed = |addresses: &[Multiaddr]| {
             let payload = payload(&pair.public().to_peer_id(), 7, addresses);
             let (domain, kind) = (DOMAIN.to_owned(), PAYLOAD_TYPE.to_vec());
             SignedEnvelope::new(&pair, domain, kind, payload).unwrap().into_protobuf_encoding()
         };
-        let error = SignedRecord::read(&sealed(&many)).unwrap_err();
+        let error = SignedRecord::read(&signed(&many)).unwrap_err();
         assert_eq!(error, RecordError::TooMany { count: 99 });
         let names = vec![format!("/dns4/{}/tcp/7", "a".repeat(250)).parse().unwrap(); 20];
-        let error = SignedRecord::read(&sealed(&names)).unwrap_err();
+        let error = SignedRecord::read(&signed(&names)).unwrap_err();
         assert!(matches!(error, RecordError::TooLong { .. }), "{error}");
         // A record that we sign is always within the limits.
         assert_eq!(
@@ -200,8 +200,8 @@ pub(super) mod tests {
         addresses.push(address(1));
         let payload = payload(&pair.public().to_peer_id(), 7, &addresses);
         let (domain, kind) = (DOMAIN.to_owned(), PAYLOAD_TYPE.to_vec());
-        let sealed = SignedEnvelope::new(&pair, domain, kind, payload).unwrap();
-        let read = SignedRecord::read(&sealed.into_protobuf_encoding()).unwrap();
+        let signed = SignedEnvelope::new(&pair, domain, kind, payload).unwrap();
+        let read = SignedRecord::read(&signed.into_protobuf_encoding()).unwrap();
         assert_eq!(read.addresses, [address(1)]);
     }
 

@@ -104,7 +104,7 @@ fn hold(address: &Multiaddr) -> Option<std::net::TcpListener> {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_member_that_was_away_while_the_others_moved_finds_all_through_one() {
+async fn a_member_that_was_offline_while_the_others_moved_finds_all_through_one() {
     let books: Vec<MemoryBook> = SEEDS.iter().map(|_| MemoryBook::default()).collect();
     let mut nodes = start_all(&books, &vec![TCP.to_owned(); 4]).await;
     let manifest: Vec<MemberAddr> = nodes.iter().map(Node::member).collect();
@@ -263,14 +263,14 @@ async fn no_member_makes_others_dial_a_host_for_another_member() {
     };
     let mut broken = stale.clone();
     *broken.last_mut().unwrap() ^= 1;
-    let lies = [
+    let forged = [
         mallory.forge(&alice, &trap),
         stale,
         broken,
         sealed(&strangers, vec![trap.clone()]),
         vec![0x55; 3000],
     ];
-    let known = mallory.tell(&bob, &lies).await;
+    let known = mallory.tell(&bob, &forged).await;
     // A list with an oversized record is refused as a whole.
     let refused = sealed(&mallory.pair, many);
     assert!(refused.len() > 3 << 10);

@@ -181,7 +181,7 @@ async fn an_object_is_served_only_to_its_audience() {
     assert_eq!(carol.store.get(&object), None);
 
     // It is no longer served.
-    alice.handle.unserve(&object);
+    alice.handle.stop_serving(&object);
     let other = alice.store.add(b"never served".to_vec());
     carol.handle.fetch(other, vec![alice.key(), bob.key()], label(2)).unwrap();
     assert!(carol.expect_fetched(other).await.is_some());

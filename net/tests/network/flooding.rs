@@ -108,7 +108,7 @@ fn everywhere(number: u32) -> Ipv4Addr {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn six_idle_connections_a_second_from_one_address_lock_nobody_out() {
+async fn six_idle_connections_a_second_from_one_address_do_not_lock_members_out() {
     gets_in(MEMBER, &[], |to| flood(to, 6, |_| NON_MEMBER, hold)).await;
 }
 
@@ -156,7 +156,7 @@ async fn idle_connections_from_everywhere_do_not_lock_out_a_member_from_a_new_ad
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn connections_that_send_one_byte_a_second_lock_nobody_out() {
+async fn connections_that_send_one_byte_a_second_do_not_lock_members_out() {
     gets_in(MEMBER, &[], |to| flood(to, 6, |_| NON_MEMBER, trickle)).await;
     gets_in(MEMBER, &[DEAD], |to| flood(to, 100, everywhere, trickle)).await;
 }

@@ -53,7 +53,7 @@ async fn gossip_that_does_not_pass_is_reported_and_the_member_reconnected() {
     timeout(PATIENCE, said).await.expect("nothing is said").unwrap();
     alice.expect_down(bob.key).await;
     alice.expect_up(bob.key).await;
-    let mended = health.wait_for(|it| !it.is_mesh_empty && it.not_received.is_empty());
-    timeout(PATIENCE, mended).await.expect("not mended").unwrap();
+    let recovered = health.wait_for(|it| !it.is_mesh_empty && it.not_received.is_empty());
+    timeout(PATIENCE, recovered).await.expect("it does not recover").unwrap();
     alice.handle.gossip(b"to all".to_vec()).await.unwrap();
 }

@@ -29,12 +29,12 @@ async fn an_announcement_of_the_largest_size_reaches_all_members() {
         nodes.push(Node::start(seed, listen).await);
     }
     connect(&mut nodes.iter_mut().collect::<Vec<_>>()).await;
-    for author in 0..nodes.len() {
-        let bytes = vec![author as u8; MAX_GOSSIP_BYTES];
-        announce(&nodes[author], bytes.clone()).await;
-        let key = nodes[author].key();
+    for sender in 0..nodes.len() {
+        let bytes = vec![sender as u8; MAX_GOSSIP_BYTES];
+        announce(&nodes[sender], bytes.clone()).await;
+        let key = nodes[sender].key();
         for (reader, node) in nodes.iter_mut().enumerate() {
-            if reader != author {
+            if reader != sender {
                 assert_eq!(node.expect_gossip(key).await, bytes);
             }
         }
@@ -63,7 +63,7 @@ async fn large_announcements_in_quick_succession_all_arrive() {
 }
 
 /// An unchanged heartbeat is how a member requests what it lacks: the retransmission must be
-/// delivered, at once and also by those that were connected with the author before its restart.
+/// delivered, at once and also by those that were connected with the sender before its restart.
 #[tokio::test(flavor = "multi_thread")]
 async fn the_same_announcement_published_again_is_delivered_again() {
     let (mut alice, mut bob) = (Node::start(1, TCP).await, Node::start(2, TCP).await);

@@ -149,7 +149,7 @@ async fn one_way(to: &Multiaddr, source: Ipv4Addr) -> u16 {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn stalled_quic_handshakes_lock_nobody_out() {
+async fn stalled_quic_handshakes_do_not_lock_members_out() {
     let (alice, mut bob) = (Node::start(1, QUIC).await, Node::start(2, QUIC).await);
     let unknown = MemberAddr { key: bob.key(), addresses: vec![] };
     alice.handle.set_members(FEDERATION, vec![unknown]).await.unwrap();

@@ -177,7 +177,7 @@ impl Node {
 
     pub(crate) async fn expect_gossip(&mut self, key: IdentityKey) -> Vec<u8> {
         self.expect(|event| match event {
-            NetEvent::Gossip { author, bytes, .. } if author == key => Ok(bytes),
+            NetEvent::Gossip { sender, bytes, .. } if sender == key => Ok(bytes),
             other => Err(other),
         })
         .await

@@ -8,9 +8,9 @@ mod keys;
 mod ledger;
 pub(super) mod liveness;
 mod min_contributors;
+mod openings;
 mod release_once;
 mod shape;
-mod shown;
 mod spent;
 mod sum;
 
@@ -50,7 +50,7 @@ pub(super) struct Checkers {
     spent: spent::Spent,
     sum: sum::Sum,
     keys: keys::Keys,
-    shown: shown::Shown,
+    openings: openings::Openings,
     min_contributors: min_contributors::MinContributors,
     applied: applied::Applied,
     blame: Vec<MemberIndex>,
@@ -66,7 +66,7 @@ impl Checkers {
             spent: spent::Spent::default(),
             sum: sum::Sum::default(),
             keys: keys::Keys,
-            shown: shown::Shown::default(),
+            openings: openings::Openings::default(),
             min_contributors: min_contributors::MinContributors,
             applied: applied::Applied::new(plan),
             blame: plan.faulty.iter().map(|(member, _)| *member).collect(),
@@ -86,7 +86,7 @@ impl Checkers {
             ("sum", self.sum.observe(fact)),
             ("shape", shape::Shape.observe(fact)),
             ("keys", self.keys.observe(node, fact)),
-            ("shown", self.shown.observe(federation, node, fact)),
+            ("openings", self.openings.observe(federation, node, fact)),
             ("min_contributors", self.min_contributors.observe(federation, fact)),
             ("blame", self.blamed(federation, fact)),
         ];

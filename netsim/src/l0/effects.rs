@@ -48,8 +48,9 @@ impl World {
                     node.disk.records.push(*record);
                 }
             }
-            Effect::ReadRecords { to, from, room_bytes } => {
-                let read = SimEvent::ReadRecords { node: index, incarnation, to, from, room_bytes };
+            Effect::ReadRecords { to, from, limit_bytes } => {
+                let read =
+                    SimEvent::ReadRecords { node: index, incarnation, to, from, limit_bytes };
                 self.schedule(self.now + 1, read);
             }
             Effect::Truncate { before } => {
@@ -121,7 +122,7 @@ impl World {
         let failures = self.plan.job_failures;
         let fails = self.now < self.plan.heal_ms && failures > 0 && self.random.chance(failures);
         let output = match fails {
-            true => Err("out of luck".to_owned()),
+            true => Err("injected failure".to_owned()),
             false => evidence::run_job(&self.federation, &node.disk.objects, job)
                 .unwrap_or_else(|| node.run_job(job, used_threshold, resend_spent)),
         };
@@ -142,12 +143,12 @@ impl World {
         index: usize,
         to: MemberIndex,
         from: Round,
-        room_bytes: usize,
+        limit_bytes: usize,
     ) {
         let Some(node) = self.nodes.get(index) else { return };
         let start = usize::try_from(from.0).unwrap_or(usize::MAX);
         // The machine sends no more than fit; this only avoids the copy of a long ledger.
-        let most = room_bytes / 256;
+        let most = limit_bytes / 256;
         let records = node.disk.records.get(start..).unwrap_or_default().iter().take(most).cloned();
         let records = records.collect();
         self.handle(index, Event::Records { to, records });

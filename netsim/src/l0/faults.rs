@@ -128,7 +128,7 @@ pub struct Plan {
     /// Crashes at a milestone of the protocol instead of at a given time.
     pub triggered_crashes: Vec<TriggeredCrash>,
     /// Orderly stops and pauses of honest members.
-    pub away: Vec<Absence>,
+    pub absences: Vec<Absence>,
     /// Partitions.
     pub partitions: Vec<Partition>,
     /// Cuts between two members.
@@ -141,7 +141,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// Nothing goes wrong.
+    /// No faults are injected.
     #[must_use]
     pub fn fault_free(member_count: u16) -> Self {
         Self {
@@ -152,7 +152,7 @@ impl Plan {
             delay_ms: 50,
             crashes: Vec::new(),
             triggered_crashes: Vec::new(),
-            away: Vec::new(),
+            absences: Vec::new(),
             partitions: Vec::new(),
             cuts: Vec::new(),
             heal_ms: 0,
@@ -187,7 +187,7 @@ impl Plan {
             }
         }
         plan.draw_lost_disks(&mut random, member_count, max_faulty);
-        plan.draw_away(&mut Random::new(seed, 3), member_count);
+        plan.draw_absences(&mut Random::new(seed, 3), member_count);
         if random.chance(500) {
             for _ in 0..random.between(1, 2) {
                 let from_ms = random.below(plan.heal_ms);
@@ -229,7 +229,7 @@ impl Plan {
 
     /// In some runs members stop or pause and come back. `random` is a stream of its own, so that
     /// the rest of the plan of a seed stays the same.
-    fn draw_away(&mut self, random: &mut Random, member_count: u16) {
+    fn draw_absences(&mut self, random: &mut Random, member_count: u16) {
         if !random.chance(400) {
             return;
         }
@@ -238,7 +238,7 @@ impl Plan {
             let until_ms = random.between(from_ms + 1, self.heal_ms + 1);
             let kind = if random.chance(500) { AbsenceKind::Stop } else { AbsenceKind::Pause };
             let node = random.below(u64::from(member_count)) as usize;
-            self.away.push(Absence { node, kind, from_ms, until_ms });
+            self.absences.push(Absence { node, kind, from_ms, until_ms });
         }
     }
 
@@ -279,7 +279,7 @@ impl Plan {
 
     /// Whether a message between two members is cut at `now_ms`.
     #[must_use]
-    pub fn is_cut(&self, a: MemberIndex, b: MemberIndex, now_ms: u64) -> bool {
+    pub fn is_partitioned(&self, a: MemberIndex, b: MemberIndex, now_ms: u64) -> bool {
         self.partitions.iter().any(|partition| {
             (partition.from_ms..partition.until_ms).contains(&now_ms)
                 && partition.side.get(a.position()) != partition.side.get(b.position())

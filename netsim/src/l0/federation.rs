@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use ed25519_dalek::SigningKey;
+use fedshield_protocol::MachineConfig;
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
-use fedshield_protocol::machine::Config;
 use fedshield_protocol::manifest::{Deadlines, Manifest, Rules, ValidManifest};
 use fedshield_protocol::roster::Roster;
 use fedshield_protocol::sign::{Signature, Signatures};
@@ -95,8 +95,12 @@ impl Federation {
         Signed::new(self.scope(round), member, body, signature).encode().ok()
     }
 
-    pub(crate) fn config(&self, member: MemberIndex) -> Config {
-        Config::with_signatures(Arc::clone(&self.used), member, Box::new(self.signatures(member)))
+    pub(crate) fn config(&self, member: MemberIndex) -> MachineConfig {
+        MachineConfig::with_signatures(
+            Arc::clone(&self.used),
+            member,
+            Box::new(self.signatures(member)),
+        )
     }
 }
 

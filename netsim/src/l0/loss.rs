@@ -48,7 +48,7 @@ impl World {
             let longest = self.losses.longest.entry(other).or_default();
             *longest = (*longest).max(length(node));
         }
-        if loss == Loss::Nothing || !self.may_lose(index, loss) {
+        if loss == Loss::Nothing || !self.may_lose_disk(index, loss) {
             return Loss::Nothing;
         }
         let round = self.losses.longest.values().copied().max().unwrap_or_default();
@@ -77,7 +77,7 @@ impl World {
         loss
     }
 
-    fn may_lose(&self, index: usize, loss: Loss) -> bool {
+    fn may_lose_disk(&self, index: usize, loss: Loss) -> bool {
         let honest = || {
             let nodes = self.nodes.iter().enumerate();
             nodes.filter(|(other, node)| *other != index && node.is_honest())

@@ -83,7 +83,8 @@ impl World {
         });
         let Some(receiver) = receiver else { return };
         let unstable = self.now < self.plan.heal_ms;
-        if self.plan.is_cut(member, to, self.now) || unstable && self.random.chance(self.plan.loss)
+        if self.plan.is_partitioned(member, to, self.now)
+            || unstable && self.random.chance(self.plan.loss)
         {
             return;
         }
@@ -109,7 +110,7 @@ impl World {
                 let reachable = fetch.holders.contains(&other.member)
                     && other.gives(&object, member)
                     && other.fault != Some(Fault::Silent)
-                    && !self.plan.is_cut(member, other.member, self.now);
+                    && !self.plan.is_partitioned(member, other.member, self.now);
                 reachable.then(|| other.disk.objects.get(&object).cloned()).flatten()
             })
         });

@@ -105,7 +105,7 @@ impl Node {
     }
 
     /// Loses everything that is not on disk.
-    pub(crate) fn go_down(&mut self) {
+    pub(crate) fn shut_down(&mut self) {
         self.machine = None;
         self.incarnation += 1;
         self.timers.clear();

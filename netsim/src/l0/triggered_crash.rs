@@ -105,7 +105,7 @@ pub struct TriggeredCrash {
 
 struct Armed {
     crash: TriggeredCrash,
-    come: BTreeSet<usize>,
+    arrived: BTreeSet<usize>,
     left: u64,
 }
 
@@ -116,7 +116,7 @@ impl TriggeredCrashes {
     pub(super) fn new(triggered_crashes: &[TriggeredCrash]) -> Self {
         let armed = |crash: &TriggeredCrash| Armed {
             crash: crash.clone(),
-            come: BTreeSet::new(),
+            arrived: BTreeSet::new(),
             left: crash.after,
         };
         Self(triggered_crashes.iter().map(armed).collect())
@@ -129,7 +129,7 @@ impl TriggeredCrashes {
         let Some(now) = Milestone::of(fact) else { return };
         for armed in &mut self.0 {
             if now == (armed.crash.round, armed.crash.milestone) {
-                armed.come.insert(node);
+                armed.arrived.insert(node);
             }
         }
     }
@@ -137,7 +137,7 @@ impl TriggeredCrashes {
     /// The crash that is due before the next effect, if any. Counts down the others.
     fn due(&mut self) -> Option<TriggeredCrash> {
         let is_due = |armed: &mut Armed| {
-            let counts = armed.come.len() >= armed.crash.members;
+            let counts = armed.arrived.len() >= armed.crash.members;
             let due = counts && armed.left == 0;
             armed.left -= u64::from(counts && armed.left > 0);
             due

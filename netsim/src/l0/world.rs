@@ -1,18 +1,17 @@
 //! The event queue: time passes only here.
 
+mod lifecycle;
+
 use std::collections::{BTreeSet, BinaryHeap};
 use std::sync::Arc;
 
-use fedshield_protocol::Machine;
 use fedshield_protocol::event::{Command, Event, TimerId};
 use fedshield_protocol::ids::{MemberIndex, Round, Time};
 use fedshield_protocol::job::{Job, JobId};
 use fedshield_protocol::object::ObjectRef;
-use fedshield_protocol::wire::evidence::Evidence;
-use fedshield_protocol::wire::journal::{Entry, Note};
 
 use super::checkers::{Checkers, Fact};
-use super::faults::{Absence, AbsenceKind, Crash, Fault, Plan};
+use super::faults::{Absence, Crash, Fault, Plan};
 use super::federation::Federation;
 use super::loss::Losses;
 use super::node::Node;
@@ -30,7 +29,7 @@ pub(super) enum SimEvent {
     Leave(Absence),
     Resume(usize),
     Deliver { to: usize, from: MemberIndex, bytes: Arc<[u8]> },
-    ReadRecords { node: usize, incarnation: u64, to: MemberIndex, from: Round, room_bytes: usize },
+    ReadRecords { node: usize, incarnation: u64, to: MemberIndex, from: Round, limit_bytes: usize },
     Timer { node: usize, incarnation: u64, timer: TimerId, number: u64 },
     Job { node: usize, incarnation: u64, id: JobId, job: Box<Job> },
     Fetch(Box<Fetch>),
@@ -121,8 +120,8 @@ impl World {
         for crash in world.plan.crashes.clone() {
             world.schedule(crash.at_ms, SimEvent::Crash(Box::new(crash)));
         }
-        for away in world.plan.away.clone() {
-            world.schedule(away.from_ms, SimEvent::Leave(away));
+        for absence in world.plan.absences.clone() {
+            world.schedule(absence.from_ms, SimEvent::Leave(absence));
         }
         world
     }
@@ -145,7 +144,7 @@ impl World {
                     node.pending_crash = Some(*crash);
                 }
             }
-            SimEvent::Leave(away) => self.leave(away),
+            SimEvent::Leave(absence) => self.leave(absence),
             SimEvent::Resume(node) => {
                 let paused = self.nodes.get_mut(node).filter(|n| n.pauses > 0);
                 if let Some(paused) = paused {
@@ -160,9 +159,9 @@ impl World {
                 self.record_report(to, &bytes);
                 self.handle(to, Event::Message { from, bytes: bytes.to_vec() });
             }
-            SimEvent::ReadRecords { node, incarnation, to, from, room_bytes } => {
+            SimEvent::ReadRecords { node, incarnation, to, from, limit_bytes } => {
                 if self.is_alive(node, incarnation) {
-                    self.read_records(node, to, from, room_bytes);
+                    self.read_records(node, to, from, limit_bytes);
                 }
             }
             SimEvent::Timer { node, incarnation, timer, number } => {
@@ -187,108 +186,6 @@ impl World {
 
     pub(super) fn is_alive(&self, node: usize, incarnation: u64) -> bool {
         self.nodes.get(node).is_some_and(|n| n.incarnation == incarnation && n.machine.is_some())
-    }
-
-    fn boot(&mut self, index: usize) {
-        let Some(node) = self.nodes.get_mut(index) else { return };
-        let mut journal: Vec<_> =
-            node.disk.journal.iter().map(|(_, bytes)| bytes.clone()).collect();
-        if self.bug == Some(Bug::VotesNotPersisted) {
-            journal.retain(|bytes| {
-                let note = Entry::decode(bytes).map(|entry| entry.note);
-                !matches!(note, Ok(Note::Voting { .. } | Note::Decided(_) | Note::Signed(_)))
-            });
-        }
-        if self.bug == Some(Bug::CommitmentsNotKept) {
-            journal.retain(|bytes| {
-                let note = Entry::decode(bytes).map(|entry| entry.note);
-                !matches!(note, Ok(Note::Kept { .. } | Note::Opened { .. }))
-            });
-        }
-        if self.bug == Some(Bug::OneAdapter) {
-            node.forget_all_but_the_newest_adapter();
-        }
-        let member = node.member;
-        let mut machine = Machine::new(self.federation.config(member));
-        // A damaged record is dropped with all records after it; they are fetched again.
-        let good = node.disk.records.iter().take_while(|record| machine.replay(record).is_ok());
-        let good = good.count();
-        node.disk.records.truncate(good);
-        node.disk.damaged = None;
-        for bytes in &node.disk.evidence {
-            if let Ok(evidence) = Evidence::decode(bytes) {
-                machine.recall_evidence(&evidence, ObjectRef::of(bytes));
-            }
-        }
-        node.machine = Some(machine);
-        let nonce = self.nonce();
-        self.handle(index, Event::Boot { journal, nonce });
-        if self.nodes.get(index).is_some_and(|node| node.pauses > 0) {
-            self.handle(index, Event::Operator(Command::Pause));
-        }
-        for other in 0..self.nodes.len() {
-            let Some(peer) = self.nodes.get(other).filter(|_| other != index) else { continue };
-            let (peer_member, up) = (peer.member, peer.machine.is_some());
-            if up {
-                self.handle(index, Event::PeerUp(peer_member));
-                self.handle(other, Event::PeerUp(member));
-            }
-        }
-    }
-
-    /// A member stops or pauses, and comes back later.
-    fn leave(&mut self, away: Absence) {
-        let Absence { node: index, kind, until_ms, .. } = away;
-        if self.nodes.get(index).is_none_or(|node| node.machine.is_none()) {
-            return;
-        }
-        match kind {
-            AbsenceKind::Stop => {
-                self.handle(index, Event::Operator(Command::Leave));
-                // It may have crashed while it handled the command; then the crash restarts it.
-                if self.nodes.get(index).is_some_and(|node| node.machine.is_some()) {
-                    self.take_down(index, "stop");
-                    self.schedule(until_ms.max(self.now + 1), SimEvent::Boot(index));
-                }
-            }
-            AbsenceKind::Pause => {
-                if let Some(node) = self.nodes.get_mut(index) {
-                    node.pauses += 1;
-                }
-                self.handle(index, Event::Operator(Command::Pause));
-                self.schedule(until_ms.max(self.now + 1), SimEvent::Resume(index));
-            }
-        }
-    }
-
-    /// Stops a node; the others see its connections close.
-    fn take_down(&mut self, index: usize, what: &str) {
-        let Some(node) = self.nodes.get_mut(index) else { return };
-        node.go_down();
-        let member = node.member;
-        self.note(index, what, &[]);
-        for other in 0..self.nodes.len() {
-            self.handle(other, Event::PeerDown(member));
-        }
-    }
-
-    fn nonce(&mut self) -> [u8; 32] {
-        let mut nonce = [0; 32];
-        for part in nonce.chunks_mut(8) {
-            part.copy_from_slice(&self.random.next().to_le_bytes());
-        }
-        nonce
-    }
-
-    pub(super) fn crash(&mut self, index: usize, crash: Crash) {
-        // What is not on disk is lost first.
-        let Some(node) = self.nodes.get_mut(index) else { return };
-        node.go_down();
-        let lost = self.lose(index, crash.loss);
-        self.take_down(index, &format!("crash, lost: {lost:?}"));
-        // The latest restart is when the network heals or 200 ms from now, whichever is later.
-        let back = (self.now + crash.down_ms).min(self.plan.heal_ms.max(self.now + 200));
-        self.schedule(back, SimEvent::Boot(index));
     }
 
     /// Delivers an event to a machine and executes its effects in order.

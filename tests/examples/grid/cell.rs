@@ -17,8 +17,8 @@ pub(crate) enum Method {
     Base,
     /// Both factors, on one member's data, for as many steps as a federation's members make each.
     Local(usize),
-    /// Both factors, on everybody's data in one place; each step sees as many examples as all members' steps do
-    /// together.
+    /// Both factors, on everybody's data in one place; each step sees as many examples as all
+    /// members' steps do together.
     Centralised,
     /// An algorithm with a constant pruning rate.
     Federated(Algorithm, f64),

@@ -1,5 +1,5 @@
-//! The comparison that `docs/results` holds: one base model and one data set divided over several members, and each
-//! way of training on it, measured by the loss on every member's held-out data.
+//! The comparison that `docs/results` holds: one base model and one data set divided over several
+//! members, and each way of training on it, measured by the loss on every member's held-out data.
 //!
 //! ```text
 //! cargo run --example grid -- --out DIR [--model FOLDER|GGUF] [--data A.jsonl,B.jsonl,...] [--template NAME]
@@ -9,9 +9,10 @@
 //!     [--cells base,local,centralised,rolora@0,rolora@0.5,...] [--seeds 1,2,3]
 //! ```
 //!
-//! Each cell of the grid is a file in DIR, written when it is done: a run that was interrupted goes on where it
-//! was. `report.md` and `report.svg` are made anew from all files at each end. There is no network here and no
-//! encryption: sums are of the integers that the encryption would add, which it adds exactly.
+//! Each cell of the grid is a file in DIR, written when it is done: a run that was interrupted goes
+//! on where it was. `report.md` and `report.svg` are made anew from all files at each end. There is
+//! no network here and no encryption: sums are of the integers that the encryption would add, which
+//! it adds exactly.
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 mod cell;

@@ -107,8 +107,8 @@ impl Options {
         FederatedSettings { algorithm, prune, ..self.settings.clone() }
     }
 
-    /// What a result depends on beside its seed and method: kept with it, so that results of different settings
-    /// never stand in one table.
+    /// What a result depends on beside its seed and method: kept with it, so that results of
+    /// different settings never stand in one table.
     pub(crate) fn fingerprint(&self) -> Value {
         let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
         json!({

@@ -1,4 +1,5 @@
-//! The picture: loss on the union over bytes sent, one line for each algorithm, levels for what sends nothing.
+//! The picture: loss on the union over bytes sent, one line for each algorithm, levels for what
+//! sends nothing.
 
 use std::fmt::Write as _;
 

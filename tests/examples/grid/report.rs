@@ -4,10 +4,12 @@ use std::fmt::Write as _;
 
 use crate::cell::{Done, Method};
 
-/// One row of the report: a method over all its seeds. Every member's local-only adapter makes one row together.
+/// One row of the report: a method over all its seeds. Every member's local-only adapter makes one
+/// row together.
 pub(crate) struct Row {
     pub name: String,
-    /// Held-out loss at each member, mean over seeds; empty for local-only adapters on others' data.
+    /// Held-out loss at each member, mean over seeds; empty for local-only adapters on others'
+    /// data.
     pub losses: Vec<f64>,
     /// On all held-out tokens, one for each seed.
     pub unions: Vec<f64>,

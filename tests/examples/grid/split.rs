@@ -4,10 +4,10 @@ use fedshield_train::data::DataSet;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Divides each set over `members`: shares drawn from a symmetric Dirichlet distribution, one draw for each set, then
-/// each example by itself. Held-out examples follow the same shares, so that a member is tested on what it trains on. A
-/// small concentration gives each set to few members. Draws are repeated until every member has `least` examples to train on
-/// and one to be tested on.
+/// Divides each set over `members`: shares drawn from a symmetric Dirichlet distribution, one draw
+/// for each set, then each example by itself. Held-out examples follow the same shares, so that a
+/// member is tested on what it trains on. A small concentration gives each set to few members.
+/// Draws are repeated until every member has `least` examples to train on and one to be tested on.
 pub(crate) fn dirichlet(
     sets: &[DataSet],
     members: usize,
@@ -45,8 +45,8 @@ fn pick(weights: &[f64], rng: &mut impl Rng) -> usize {
     weights.len() - 1
 }
 
-/// Gamma distributed with this shape and scale 1: Marsaglia and Tsang's method (2000), which wants a shape of at least 1;
-/// below, that of shape + 1 times U^(1/shape).
+/// Gamma distributed with this shape and scale 1: Marsaglia and Tsang's method (2000), which wants
+/// a shape of at least 1; below, that of shape + 1 times U^(1/shape).
 fn gamma(shape: f64, rng: &mut impl Rng) -> f64 {
     if shape < 1.0 {
         let u: f64 = 1.0 - rng.random::<f64>();

@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         (Factor::B | Factor::R, _) => trained.contains(&"lora_B"),
     });
     export_peft(&path("result"), &moved, "base").expect("the result can be written");
-    spoil(mode, &path("result"));
+    damage(mode, &path("result"));
     ExitCode::SUCCESS
 }
 
@@ -90,7 +90,7 @@ fn moved(model: &Path, adapter: &Path, moves: impl Fn(Factor) -> bool) -> Global
 }
 
 /// Damages the result as the mode says.
-fn spoil(mode: &str, result: &Path) {
+fn damage(mode: &str, result: &Path) {
     let path = result.join("adapter_model.safetensors");
     let mut tensors: BTreeMap<String, (Vec<usize>, Vec<f32>)> = {
         let source = SafetensorsSource::open_file(&path).expect("the result can be read");

@@ -25,6 +25,8 @@ pub(super) fn targets() -> Vec<Target> {
                 r#"{"messages": [{"role": "user", "content": "q"}, {"role": "assistant", "content": "a"}]}"#,
                 r#"{"instruction": "q", "input": "i", "output": "a", "history": [["p", "b"]]}"#,
                 r#"{"conversations": [{"from": "human", "value": "q"}, {"from": "gpt", "value": "a"}]}"#,
+                r#"{"conversation": [{"system": "s", "input": "q", "output": "a"}], "solution": "a"}"#,
+                r#"{"query": "q", "answers": "[{\"name\": \"f\"}]", "tools": "[{\"name\": \"f\"}]"}"#,
             ]
             .map(|line| line.as_bytes().to_vec())
             .into(),

@@ -1,4 +1,5 @@
-//! Evidence with the real arithmetic: what a pipeline proves to others, and what the others' pipelines make of it.
+//! Evidence with the real arithmetic: what one pipeline proves, and how the others' pipelines
+//! judge it.
 
 use fedshield_fixtures::history::{certificate, sign};
 use fedshield_protocol::ids::{MemberIndex, Round};
@@ -111,9 +112,9 @@ fn a_wrong_answer_to_a_complaint_is_proven_and_a_true_one_is_not() {
     let manifest = manifest(&parties);
     let dealer = &all[1];
     let truth = reveal(&parties, dealer, 3);
-    let mut lie = truth.clone();
-    let last = lie.len() - 40;
-    lie[last] ^= 1;
+    let mut wrong = truth.clone();
+    let last = wrong.len() - 40;
+    wrong[last] ^= 1;
     let scope = fedshield_protocol::wire::Scope {
         federation: manifest.federation(),
         epoch: manifest.epoch(),
@@ -133,7 +134,7 @@ fn a_wrong_answer_to_a_complaint_is_proven_and_a_true_one_is_not() {
         found.encode().expect("it encodes")
     };
     for party in &parties {
-        assert!(convinces(party, MemberIndex(1), &evidence(&lie)));
+        assert!(convinces(party, MemberIndex(1), &evidence(&wrong)));
         assert!(!convinces(party, MemberIndex(1), &evidence(&truth)));
     }
 }

@@ -1,5 +1,6 @@
-//! Contributors whose keys are not what they should be. No member can see it before the end, because a share of a wrong key looks like
-//! any other; the check on the opened sum refuses what comes out, at every member, whoever answers.
+//! Contributors with wrong keys. No member can detect them early, because a share of a wrong key
+//! looks like any other; the check of the opened sum refuses the result at every member, whichever
+//! members answer.
 
 use fedshield_he::{
     OneTimeKey, SealingPublicKey, Update, encrypt_under_any_key, seal_share, share,
@@ -22,8 +23,8 @@ fn key_of(party: &Party, coefficient: i32) -> OneTimeKey {
     OneTimeKey::from_coefficients(vec![coefficient; party.pipeline.terms().preset.ring_degree()])
 }
 
-/// What a dealer publishes that shares `key` and says that it is the key of `ciphertext`. Its secrets are those of this dealing, so that
-/// it can answer complaints.
+/// What a dealer publishes that shares `key` and claims that it is the key of `ciphertext`. Its
+/// secrets are those of this dealing, so that it can answer complaints.
 fn dealt(
     party: &Party,
     honest: &CommitmentBody,
@@ -77,8 +78,8 @@ fn encrypt_under(parties: &[Party], dealer: &mut Included, coefficient: i32, key
     dealer.body = dealt(party, &dealer.body, ciphertext, key, keys);
 }
 
-/// Four members, the third of which shares a wrong key: everything looks right until the end, then nothing opens anywhere, with all
-/// answers as with each three of them.
+/// Four members, the third of which shares a wrong key: everything looks right until the end, then
+/// nothing opens anywhere, with all answers as with each three of them.
 fn opens_nowhere(substitute: impl Fn(&[Party], &mut Included, &[Vec<u8>])) {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), 4);
@@ -102,14 +103,14 @@ fn opens_nowhere(substitute: impl Fn(&[Party], &mut Included, &[Vec<u8>])) {
     }
 }
 
-/// Dealt well, but not the key of the ciphertext.
+/// Correctly dealt, but not the key of the ciphertext.
 #[test]
 fn a_key_that_does_not_match_its_ciphertext_voids_the_sum() {
     opens_nowhere(mismatch);
 }
 
-/// The key of the ciphertext, but with coefficients that no honest member draws: 5,000, and the least that is too large for a sum of
-/// four, 4 * 42 and what the others may take off it.
+/// The key of the ciphertext, but with coefficients that no honest member draws: 5,000, and the
+/// least that is too large for a sum of four, 4 * 42 and what the others may take off it.
 #[test]
 fn an_oversized_key_voids_the_sum() {
     for coefficient in [5_000, -(7 * 42 + 1)] {
@@ -117,7 +118,8 @@ fn an_oversized_key_voids_the_sum() {
     }
 }
 
-/// A key that is too large for one member but lies within the bound of the sum does no harm: the sum opens, everywhere the same.
+/// A key that is too large for one member but lies within the bound of the sum does no harm: the
+/// sum opens, everywhere the same.
 #[test]
 fn a_key_within_the_bound_of_the_sum_does_no_harm() {
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -137,10 +139,11 @@ fn a_key_within_the_bound_of_the_sum_does_no_harm() {
     assert!(matches!(&opened[0], Combined::Opened { culprits, .. } if culprits.is_empty()));
 }
 
-/// Seven members, two of them faulty, and all their faults at once: dealers 5 and 6 seal rubbish to members 0 and 1 and own up when asked, so
-/// that they stay in the set; the key of 5 does not match its ciphertext, the key of 6 is oversized; member 5 releases a wrong
-/// partial decryption. No honest member opens anything, whichever answers it has, and nobody is blamed: what proves who was wrong is
-/// a polynomial through an accepted key, and there is none.
+/// Seven members, two of them faulty, and all their faults at once: dealers 5 and 6 seal garbage to
+/// members 0 and 1 and answer the complaints correctly, so that they stay in the set; the key of 5
+/// does not match its ciphertext, the key of 6 is oversized; member 5 releases a wrong partial
+/// decryption. No honest member opens anything, whichever answers it has, and nobody is blamed:
+/// what proves who was wrong is a polynomial through an accepted key, and there is none.
 #[test]
 fn all_faults_at_once_open_nothing_and_blame_nobody() {
     let folder = tempfile::tempdir().expect("a folder can be made");

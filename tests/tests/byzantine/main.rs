@@ -1,5 +1,6 @@
-//! Lying contributors and lying members, against the daemon's own pipelines: complaints, answers, the set, wrong partial
-//! decryptions, keys that belong to no ciphertext, oversized keys. Every honest member opens the true sum or none.
+//! Byzantine contributors and members, against the daemon's own pipelines: complaints, answers, the
+//! set, wrong partial decryptions, keys that belong to no ciphertext, oversized keys. Every honest
+//! member opens the true sum or none.
 
 mod evidence;
 mod keys;
@@ -13,8 +14,9 @@ use fedshield_protocol::job::{Combined, Included};
 use fedshield_tests::parties;
 use steps::*;
 
-/// Seven members, two of them faulty. At once: dealer 6 seals rubbish to member 0 and owns up when asked; dealer 5 seals
-/// rubbish to member 1 and answers the complaint with a lie; member 5 releases a wrong partial decryption.
+/// Seven members, two of them faulty. At once: dealer 6 seals garbage to member 0 and answers the
+/// complaint correctly; dealer 5 seals garbage to member 1 and answers the complaint wrong; member
+/// 5 releases a wrong partial decryption.
 #[test]
 fn byzantine_contributors_and_members_at_once() {
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -26,11 +28,12 @@ fn byzantine_contributors_and_members_at_once() {
 
     for (position, party) in parties.iter().enumerate() {
         for (dealer, included) in all.iter().enumerate() {
-            let spoiled = (dealer, position) == (6, 0) || (dealer, position) == (5, 1);
-            assert_eq!(share_is_valid(party, included), !spoiled, "{dealer} to {position}");
+            let invalid = (dealer, position) == (6, 0) || (dealer, position) == (5, 1);
+            assert_eq!(share_is_valid(party, included), !invalid, "{dealer} to {position}");
         }
     }
-    // Complaint and answer: the true opening clears dealer 6 everywhere, a changed one clears nobody anywhere.
+    // Complaint and answer: the true opening clears dealer 6 everywhere, a changed one clears
+    // nobody anywhere.
     let truth = reveal(&parties, &all[6], 0);
     let mut wrong = reveal(&parties, &all[5], 1);
     let last = wrong.len() - 40;
@@ -42,7 +45,7 @@ fn byzantine_contributors_and_members_at_once() {
         assert!(!answer_is_valid(party, &all[5], 1, &other), "another member's share");
         assert!(!answer_is_valid(party, &all[5], 1, &[]), "no opening");
     }
-    assert!(share_is_valid(&parties[0], &all[6]), "the answer in clear is member 0's share now");
+    assert!(share_is_valid(&parties[0], &all[6]), "the opening is member 0's share now");
     assert!(!share_is_valid(&parties[1], &all[5]));
 
     // What every honest member can report: all but dealer 5.
@@ -57,7 +60,7 @@ fn byzantine_contributors_and_members_at_once() {
     let mut answers = honest.clone();
     corrupt_answer(&parties, &mut answers[5], true);
     for party in &parties {
-        // Five of seven are needed. Four true answers and a lie open nothing.
+        // Five of seven are needed. Four right answers and a wrong one open nothing.
         let few = [&answers[..4], &answers[5..6]].concat();
         assert_eq!(combine(party, &set, sum, &few), Combined::NotYet);
         let Combined::Opened { sum: opened, culprits, .. } = combine(party, &set, sum, &answers)
@@ -67,7 +70,8 @@ fn byzantine_contributors_and_members_at_once() {
         assert_eq!(opened, truth, "the sum is the sum");
         assert_eq!(culprits, [MemberIndex(5)], "and the culprit is named");
     }
-    // One more answer that is none: the sum opens still, but too few agree to prove who was wrong.
+    // One more malformed answer: the sum still opens, but too few agree to prove which answer was
+    // wrong.
     corrupt_answer(&parties, &mut answers[6], false);
     let combined = combine(&parties[2], &set, sum, &answers);
     assert!(

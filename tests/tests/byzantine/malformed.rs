@@ -1,4 +1,5 @@
-//! Ciphertexts that are none, with everything else in order: one's own bytes are changed, and one's sharing is bound to them.
+//! Malformed ciphertexts in otherwise valid contributions: the bytes are changed, and the dealing
+//! is bound to the changed bytes.
 
 use std::io::{Seek, SeekFrom, Write};
 
@@ -10,7 +11,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::steps::{START, contributions, sealing_keys};
 
-/// Before the first block, see `he/src/ciphertext.rs`: the last eight bytes are the count of values.
+/// Before the first block, see `he/src/ciphertext.rs`: the last eight bytes are the count of
+/// values.
 const HEADER_BYTES: usize = 32;
 
 type Change = fn(&mut Vec<u8>);
@@ -52,7 +54,7 @@ fn is_added(party: &Party, set: &[Included]) -> bool {
 }
 
 #[test]
-fn bytes_that_are_no_ciphertext_are_found_out_by_everybody_and_good_ones_by_nobody() {
+fn malformed_ciphertexts_are_rejected_by_every_member_and_valid_ones_by_none() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), 4);
     let all = contributions(&parties, &sealing_keys(&parties));
@@ -79,7 +81,8 @@ fn bytes_that_are_no_ciphertext_are_found_out_by_everybody_and_good_ones_by_nobo
     }
 }
 
-/// What names a ciphertext of somebody else, or a sharing that is none, is no update either; the copied one stays good.
+/// A commitment to another contributor's ciphertext, or with an invalid dealing, is refused too;
+/// the copied update stays valid.
 #[test]
 fn copied_ciphertexts_and_broken_sharings_are_found_out_too() {
     let folder = tempfile::tempdir().expect("a folder can be made");
@@ -100,7 +103,7 @@ fn copied_ciphertexts_and_broken_sharings_are_found_out_too() {
     }
 }
 
-/// A disk that has changed the bytes is this member's own trouble: it accuses nobody, and the bytes can be fetched again.
+/// Bytes that this member's own disk has changed accuse nobody, and can be fetched again.
 #[test]
 fn a_disk_that_changes_bytes_accuses_nobody() {
     let folder = tempfile::tempdir().expect("a folder can be made");

@@ -1,4 +1,5 @@
-//! A member whose answers open nothing opens the sum with the key that another one found, and with no other key.
+//! A member that cannot open the sum from its answers opens it with the key that another member
+//! found, and with no other key.
 
 use fedshield_protocol::job::{Combined, Job, JobOutput};
 use fedshield_tests::{carry, parties, run};

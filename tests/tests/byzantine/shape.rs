@@ -1,4 +1,4 @@
-//! What updates look like is known to every member before it has one, and is what they look like.
+//! Every member knows the shape of a round's updates before it has one, and the updates have it.
 
 use fedshield_protocol::job::{Job, JobOutput, UpdateShape};
 use fedshield_tests::{Party, parties, run};

@@ -1,4 +1,4 @@
-//! The steps of a round as these tests take them, job by job, and what a Byzantine member changes in them.
+//! The jobs of a round as these tests run them, and the changes of a Byzantine member.
 
 use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round, SumDigest};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
@@ -93,7 +93,7 @@ pub(crate) fn answers(parties: &[Party], set: &[Included]) -> Vec<(MemberIndex, 
     parties.iter().enumerate().map(answer).collect()
 }
 
-/// Replaces a member's answer by a changed one that reads like an answer, or by one that does not.
+/// Replaces a member's answer by a changed one that still parses, or by one that does not.
 pub(crate) fn corrupt_answer(
     parties: &[Party],
     answer: &mut (MemberIndex, ObjectRef),

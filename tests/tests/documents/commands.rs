@@ -1,4 +1,5 @@
-//! Commands that the pages show: our own parse with the real parser, cargo's name packages, tests and examples that exist.
+//! Commands that the pages show: our own parse with the real parser, cargo's name packages, tests
+//! and examples that exist.
 
 use std::collections::BTreeMap;
 use std::process::Command;

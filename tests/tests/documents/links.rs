@@ -13,7 +13,8 @@ pub(crate) fn targets(line: &str) -> Vec<String> {
         .collect()
 }
 
-/// A target from the root of the repository, with its anchor; `None` for one that leads out of the repository.
+/// A target from the root of the repository, with its anchor; `None` for one that leads out of the
+/// repository.
 pub(crate) fn resolve(page: &Page, target: &str) -> Option<(String, Option<String>)> {
     if target.contains("://") || target.starts_with("mailto:") {
         return None;

@@ -39,7 +39,8 @@ impl Page {
         lines
     }
 
-    /// What stands in backticks outside of fenced code, with its line. A span may go on in the next line.
+    /// What stands in backticks outside of fenced code, with its line. A span may go on in the next
+    /// line.
     pub(crate) fn code_spans(&self) -> Vec<(usize, String)> {
         let mut spans = Vec::new();
         let mut open: Option<(usize, String)> = None;

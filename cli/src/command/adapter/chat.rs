@@ -1,6 +1,8 @@
 //! `adapter chat`: question and answer in the terminal, with an adapter, without, or both. Needs no daemon.
 
-use std::io::{BufRead, IsTerminal, Write};
+mod line;
+
+use std::io::{IsTerminal, Write};
 use std::ops::ControlFlow;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -10,13 +12,16 @@ use clap::Args;
 use fedshield_protocol::hidden::harmless;
 use fedshieldd::config::{BasePrecision, ComputeDevice};
 use fedshieldd::control::api::ErrorCode;
-use fedshieldd::offline::{AnswerEnd, Chat, ChatQuestion, Sampling, Speaker, Spoken};
+use fedshieldd::offline::{
+    AnswerEnd, Chat, ChatQuestion, RenderingChoice, Sampling, Speaker, Spoken, TemplateDate,
+};
 use serde::Serialize;
 
 use super::super::JsonFlag;
 use super::offline_failure;
 use crate::failure::Failure;
-use crate::screen::{Colours, Screen};
+use crate::screen::{Colours, Screen, show_failure};
+use line::{Line, read_line};
 
 /// Arguments of `adapter chat`.
 #[derive(Debug, Args)]
@@ -43,9 +48,12 @@ pub struct ChatArgs {
     /// What holds for the whole conversation
     #[arg(long, value_name = "TEXT")]
     pub system: Option<String>,
-    /// `model` (the model's own), `alpaca`, `chatml` or `vicuna` [default: model]
+    /// `model` (the model's own), `alpaca`, `chatml` or `vicuna` [default: that of the adapter, else model]
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
+    /// The date that the template writes as the current one [default: that of the adapter, else 2024-07-26]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub template_date: Option<TemplateDate>,
     /// Longest answer, in tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 512)]
     pub max_tokens: usize,
@@ -130,7 +138,10 @@ fn question(args: &ChatArgs) -> Result<ChatQuestion, Failure> {
     Ok(ChatQuestion {
         adapter: args.adapter.clone(),
         model: args.model.clone(),
-        template: args.template.clone(),
+        rendering: RenderingChoice {
+            template: args.template.clone(),
+            template_date: args.template_date,
+        },
         system: args.system.clone(),
         base_precision: args.base_precision,
         device: args.device,
@@ -154,7 +165,8 @@ fn talk(
     let mut chat = Chat::open(question).map_err(|error| offline_failure(&error))?;
     if let Some(text) = prompt {
         if !json {
-            return ask(&mut chat, &text, question.compare, interrupt, screen.colours()).map(drop);
+            let (compare, colours) = (question.compare, screen.colours());
+            return ask(&mut chat, &text, Look { compare, goes_on: false, colours }, interrupt);
         }
         let answers = ask_quietly(&mut chat, &text, interrupt)?;
         return screen.answer(&Answers { answers }, |_, _| String::new());
@@ -163,30 +175,58 @@ fn talk(
         screen.remark("the alpaca template has no turns: every question stands alone");
     }
     let asks = std::io::stdin().is_terminal() && screen.interactive();
+    let look = Look { compare: question.compare, goes_on: asks, colours: screen.colours() };
     loop {
         if asks {
             print(&screen.colours().strong("> "))?;
         }
-        let Some(line) = read_line()? else { return Ok(()) };
+        let line = match read_line()? {
+            Line::Text(line) => line,
+            Line::End => return Ok(()),
+            Line::Unusable(what) if asks => {
+                screen.remark(&format!("not asked: {what}"));
+                continue;
+            }
+            Line::Unusable(what) => {
+                return Err(Failure::new(ErrorCode::InvalidRequest, what)
+                    .at("standard input")
+                    .next("each line is one question, in UTF-8"));
+            }
+        };
         match line.trim() {
             "" => {}
             "/exit" | "/quit" => return Ok(()),
             "/new" => chat.restart(),
-            text => {
-                ask(&mut chat, text, question.compare, interrupt, screen.colours())?;
+            // A question may begin with a slash; a single word that does is rather a command.
+            word if asks && is_command(word) => {
+                screen.remark(&format!("{word} is no command: there are /new, /exit and /quit"));
             }
+            text => ask(&mut chat, text, look, interrupt)?,
         }
     }
+}
+
+fn is_command(word: &str) -> bool {
+    word.strip_prefix('/').is_some_and(|name| name.chars().all(|c| c.is_ascii_alphabetic()))
+}
+
+/// How answers are shown.
+#[derive(Clone, Copy)]
+struct Look {
+    /// Whether the models are named.
+    compare: bool,
+    /// Whether the chat goes on after a question that cannot be answered.
+    goes_on: bool,
+    colours: Colours,
 }
 
 /// Asks and prints the answers as they are generated.
 fn ask(
     chat: &mut Chat,
     text: &str,
-    compare: bool,
+    Look { compare, goes_on, colours }: Look,
     interrupt: &Interrupt,
-    colours: Colours,
-) -> Result<Vec<Spoken>, Failure> {
+) -> Result<(), Failure> {
     let mut first = true;
     let mut failed = None;
     let on_begin = &mut |speaker: Speaker| {
@@ -216,9 +256,14 @@ fn ask(
     if let Some(failure) = failed.or(unprinted) {
         return Err(failure);
     }
-    let spoken = asked.map_err(|error| offline_failure(&error))?;
-    print(&format!("{}\n", ends(&spoken, colours)))?;
-    Ok(spoken)
+    match asked {
+        Ok(spoken) => print(&format!("{}\n", ends(&spoken, colours))),
+        Err(error) if goes_on => {
+            show_failure(&offline_failure(&error), false);
+            Ok(())
+        }
+        Err(error) => Err(offline_failure(&error)),
+    }
 }
 
 fn ask_quietly(chat: &mut Chat, text: &str, interrupt: &Interrupt) -> Result<Vec<Spoken>, Failure> {
@@ -269,17 +314,4 @@ fn print(text: &str) -> Result<(), Failure> {
     out.write_all(text.as_bytes()).and_then(|()| out.flush()).map_err(|error| {
         Failure::new(ErrorCode::Internal, format!("cannot write to standard output: {error}"))
     })
-}
-
-/// A line of standard input; `None` at its end.
-fn read_line() -> Result<Option<String>, Failure> {
-    /// Longer than any model's context.
-    const LONGEST: u64 = 16 << 20;
-    let mut line = Vec::new();
-    let input = std::io::stdin().lock();
-    let read = std::io::Read::take(input, LONGEST).read_until(b'\n', &mut line);
-    let read = read.map_err(|error| {
-        Failure::new(ErrorCode::Internal, format!("cannot read standard input: {error}"))
-    })?;
-    Ok((read > 0).then(|| String::from_utf8_lossy(&line).into_owned()))
 }

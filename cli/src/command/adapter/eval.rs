@@ -6,7 +6,8 @@ use clap::Args;
 use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::config::{BasePrecision, ComputeDevice};
 use fedshieldd::offline::{
-    EvaluateQuestion, EvaluateReport, SampleAnswers, Sampling, Score, evaluate,
+    EvaluateQuestion, EvaluateReport, RenderingChoice, SampleAnswers, Sampling, Score,
+    TemplateDate, evaluate,
 };
 
 use super::super::JsonFlag;
@@ -32,9 +33,12 @@ pub struct EvalArgs {
     /// JSONL files; every example in them is evaluated
     #[arg(long, value_name = "FILE", num_args = 1.., required = true)]
     pub data: Vec<PathBuf>,
-    /// `model` (the model's own), `alpaca`, `chatml` or `vicuna` [default: model]
+    /// `model` (the model's own), `alpaca`, `chatml` or `vicuna` [default: that of the adapter, else model]
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
+    /// The date that the template writes as the current one [default: that of the adapter, else 2024-07-26]
+    #[arg(long, value_name = "YYYY-MM-DD")]
+    pub template_date: Option<TemplateDate>,
     /// Longest sequence, in tokens
     #[arg(long, value_name = "TOKENS", default_value_t = 512)]
     pub seq: usize,
@@ -99,7 +103,10 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         adapter: args.adapter.clone(),
         model: args.model.clone(),
         data: args.data.clone(),
-        template: args.template.clone(),
+        rendering: RenderingChoice {
+            template: args.template.clone(),
+            template_date: args.template_date,
+        },
         max_length: args.seq,
         batch_size: args.batch,
         base_precision: args.base_precision,

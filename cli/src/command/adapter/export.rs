@@ -6,7 +6,10 @@ use clap::{Args, ValueEnum};
 use fedshieldd::config::{Loaded, Overrides};
 use fedshieldd::control::api::{ErrorCode, ExportRequest, ExportView};
 use fedshieldd::home::Home;
-use fedshieldd::offline::{GgufAdapterReport, adapter_to_gguf, scratch_folder};
+use fedshieldd::offline::{
+    GgufAdapterReport, ModuleNames, PeftFolderReport, adapter_to_gguf, adapter_with_names,
+    scratch_folder,
+};
 
 use super::super::JsonFlag;
 use super::offline_failure;
@@ -23,7 +26,8 @@ use crate::table::facts;
   python -c 'from peft import PeftModel; PeftModel.from_pretrained(base, \"./adapter\")'
   fedshield-cli adapter export adapter.gguf --format gguf
   fedshield-cli adapter export adapter.gguf --format gguf --from ./adapter --model ./SmolLM2-135M
-  llama-cli -m SmolLM2-135M.gguf --lora adapter.gguf")]
+  llama-cli -m SmolLM2-135M.gguf --lora adapter.gguf
+  fedshield-cli adapter export ./for-gemma-3-4b-it --names multimodal")]
 pub struct ExportArgs {
     /// The folder, made if missing; or the new GGUF file
     #[arg(value_name = "PATH")]
@@ -31,9 +35,12 @@ pub struct ExportArgs {
     /// A folder that PEFT loads, or a file that llama.cpp loads beside a GGUF file of the base model
     #[arg(long, value_enum, default_value = "peft")]
     pub format: AdapterFormat,
-    /// With --format gguf: this PEFT folder instead of the node's common adapter
+    /// This PEFT folder instead of the node's common adapter
     #[arg(long, value_name = "DIR")]
     pub from: Option<PathBuf>,
+    /// With --format peft: what the checkpoint calls the adapted modules
+    #[arg(long, value_enum, default_value = "text")]
+    pub names: Names,
     /// With --format gguf: the base model [default: that of the node's configuration]
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
@@ -50,6 +57,15 @@ pub enum AdapterFormat {
     Gguf,
 }
 
+/// `--names`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Names {
+    /// `model.layers`: a model of text.
+    Text,
+    /// `model.language_model.layers`: a multimodal model in transformers since 4.52.
+    Multimodal,
+}
+
 /// Runs `adapter export`.
 ///
 /// # Errors
@@ -58,14 +74,20 @@ pub(super) async fn run(args: &ExportArgs, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(args.json.json);
     match args.format {
         AdapterFormat::Peft => {
-            if args.from.is_some() || args.model.is_some() {
-                let what = "--from and --model belong to --format gguf";
-                return Err(Failure::new(ErrorCode::InvalidRequest, what).at("--format").next(
-                    "a PEFT folder is copied with `cp -r`; without them the common adapter is written",
-                ));
+            if args.model.is_some() {
+                return Err(Failure::new(
+                    ErrorCode::InvalidRequest,
+                    "--model belongs to --format gguf",
+                )
+                .at("--model")
+                .next("leave it out: a PEFT folder is written without the base model"));
             }
-            let view = common(&args.out, home, &screen).await?;
-            screen.answer(&view, render)
+            peft_folder(args, home, &screen).await
+        }
+        AdapterFormat::Gguf if args.names != Names::Text => {
+            Err(Failure::new(ErrorCode::InvalidRequest, "--names belongs to --format peft")
+                .at("--names")
+                .next("leave it out: llama.cpp has one name for each module"))
         }
         AdapterFormat::Gguf => {
             let model = args.model.clone().or_else(|| base_model(home)).ok_or_else(|| {
@@ -84,6 +106,27 @@ pub(super) async fn run(args: &ExportArgs, home: &Home) -> Result<(), Failure> {
             screen.answer(&report, render_file)
         }
     }
+}
+
+/// The PEFT folder `--from`, or the common adapter, under the names that are asked for.
+async fn peft_folder(args: &ExportArgs, home: &Home, screen: &Screen) -> Result<(), Failure> {
+    let names = match args.names {
+        Names::Text => ModuleNames::Text,
+        Names::Multimodal => ModuleNames::Multimodal,
+    };
+    let renamed = |from: &Path| {
+        adapter_with_names(from, &args.out, names).map_err(|error| offline_failure(&error))
+    };
+    if let Some(from) = &args.from {
+        return screen.answer(&renamed(from)?, render_folder);
+    }
+    if names == ModuleNames::Text {
+        let view = common(&args.out, home, screen).await?;
+        return screen.answer(&view, render);
+    }
+    let scratch = scratch_folder()?;
+    common(scratch.path(), home, screen).await?;
+    screen.answer(&renamed(scratch.path())?, render_folder)
 }
 
 fn to_gguf(adapter: &Path, model: &Path, out: &Path) -> Result<GgufAdapterReport, Failure> {
@@ -124,6 +167,17 @@ fn render(view: &ExportView, colours: Colours) -> String {
             ("adapter", view.adapter_digest.to_string()),
             ("after round", view.round.to_string()),
         ],
+    )
+}
+
+fn render_folder(report: &PeftFolderReport, colours: Colours) -> String {
+    let names = match report.names {
+        ModuleNames::Text => "those of a model of text",
+        _ => "those of a multimodal model",
+    };
+    facts(
+        colours,
+        &[("folder", report.directory.display().to_string()), ("names", names.to_owned())],
     )
 }
 

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::offline::{GgufType, MergeQuestion, MergeReport, MergedForm, Precision, merge};
 
@@ -74,7 +75,11 @@ pub(super) fn run(args: &MergeArgs) -> Result<(), Failure> {
         form: form(args.format, args.kind)?,
     };
     let report = merge(&question).map_err(|error| offline_failure(&error))?;
-    Screen::new(args.json.json).answer(&report, render)
+    let screen = Screen::new(args.json.json);
+    for warning in &report.warnings {
+        screen.remark(&format!("warning: {}", harmless_line(warning)));
+    }
+    screen.answer(&report, render)
 }
 
 fn form(format: Format, kind: Option<Kind>) -> Result<MergedForm, Failure> {

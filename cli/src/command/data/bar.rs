@@ -5,7 +5,8 @@ use std::path::Path;
 use fedshieldd::offline::{CheckProgress, DataQuestion};
 use indicatif::{ProgressBar, ProgressStyle};
 
-/// A bar over the bytes of all files. Drawn on standard error, and only if that is a terminal.
+/// A bar over the bytes of all files; clones show the same bar. Drawn on standard error, and only if that is a terminal.
+#[derive(Clone)]
 pub(super) struct CheckBar {
     bar: ProgressBar,
     /// Bytes of the files that were read before the current one.

@@ -54,7 +54,7 @@ pub(super) fn agrees(screen: &Screen, question: &str) -> Result<bool, Failure> {
     confirm(question)
 }
 
-fn unless_agreed(screen: &Screen, yes: bool, question: &str) -> Result<(), Failure> {
+fn ask_unless_confirmed(screen: &Screen, yes: bool, question: &str) -> Result<(), Failure> {
     if yes || agrees(screen, question)? {
         return Ok(());
     }
@@ -77,7 +77,7 @@ pub(super) async fn leave(
     } else {
         "Leave, and take no part in what is founded?"
     };
-    unless_agreed(screen, args.yes, question)?;
+    ask_unless_confirmed(screen, args.yes, question)?;
     let view = connection::to(home).leave(&LeaveRequest { rejects }).await?;
     screen.answer(&view, |view, _| left(view))
 }
@@ -94,7 +94,7 @@ pub(super) async fn drop_member(
     let daemon = connection::to(home);
     let before = daemon.federation().await?;
     let question = format!("Take {} off the list?", harmless_line(&args.name));
-    unless_agreed(screen, args.yes, &question)?;
+    ask_unless_confirmed(screen, args.yes, &question)?;
     let view = daemon.drop_member(&DropRequest { name: args.name.clone() }).await?;
     let was_frozen = before.frozen;
     screen.answer(&view, |view, colours| {
@@ -113,7 +113,7 @@ pub(super) async fn drop_member(
 /// # Errors
 /// If this node does not own a draft, it is founded already, or no daemon answers.
 pub(super) async fn abandon(args: &OutArgs, home: &Home, screen: &Screen) -> Result<(), Failure> {
-    unless_agreed(screen, args.yes, "Give the draft up, for all its founders?")?;
+    ask_unless_confirmed(screen, args.yes, "Give the draft up, for all its founders?")?;
     let view = connection::to(home).abandon().await?;
     screen.answer(&view, |view, _| {
         format!(

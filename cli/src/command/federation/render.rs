@@ -4,7 +4,7 @@ use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Member, TermsFields, Weights};
 use fedshieldd::conditions::date_and_clock;
-use fedshieldd::control::api::FederationView;
+use fedshieldd::control::api::{DataSummary, FederationView};
 
 use super::super::word;
 use super::confirm::{lines, list as members};
@@ -43,6 +43,7 @@ pub(super) fn render(view: &FederationView, colours: Colours) -> String {
     }
     let (terms, base_model) = (view.listing.terms(), view.listing.base_model());
     list.extend(terms_facts(&terms, base_model, view.listing.members()));
+    list.extend(view.data.iter().flat_map(|data| data_facts(data, colours)));
     let mut text = facts(colours, &list);
     if let Some(phrase) = &view.summary.phrase {
         if !view.founded {
@@ -51,6 +52,39 @@ pub(super) fn render(view: &FederationView, colours: Colours) -> String {
         text.push_str(&format!("\n{}", lines(phrase, colours)));
     }
     text
+}
+
+/// What this node trains on under the terms, as label and value.
+#[must_use]
+pub fn data_facts(data: &DataSummary, colours: Colours) -> Vec<(&'static str, String)> {
+    let examples = |count: usize| units::count(count as u64, "example");
+    let cut = match (data.truncated, data.dropped) {
+        (0, 0) => String::new(),
+        (cut, 0) => format!("; {cut} cut to the longest sequence"),
+        (cut, dropped) => {
+            let left = examples(dropped);
+            format!("; {cut} cut to the longest sequence, of which {left} have no answer left")
+        }
+    };
+    let held_out = data.held_out;
+    let trained = format!(
+        "{} to train on, {held_out} held out, {} tokens at most{cut}",
+        examples(data.examples),
+        data.longest
+    );
+    let mut list = vec![("data here", trained)];
+    if data.skipped > 0 {
+        let lines = units::count(data.skipped as u64, "line");
+        let first = data.skipped_first.first().map(String::as_str).unwrap_or_default();
+        let text = harmless_line(&format!("{lines}, the first: {first}"));
+        list.push(("left out", colours.odd(&text)));
+    }
+    if !data.unknown.is_empty() {
+        let fields = data.unknown.iter().map(|(name, count)| format!("{name} ({count})"));
+        let fields = fields.collect::<Vec<_>>().join(", ");
+        list.push(("unknown fields", colours.odd(&harmless_line(&fields))));
+    }
+    list
 }
 
 /// The terms as label and value, for founders who have to agree to them, with the base model's
@@ -69,13 +103,14 @@ pub fn terms_facts(
         (
             "training",
             format!(
-                "{}, batch {}, sequence {}, learning rate {} to {}, template {}",
+                "{}, batch {}, sequence {}, learning rate {} to {}, template {}, template date {}",
                 word(&training.algorithm),
                 training.batch_size,
                 training.sequence_length,
                 training.learning_rate.get(),
                 training.learning_rate_final.get(),
-                harmless_line(&training.template)
+                harmless_line(&training.template),
+                harmless_line(terms.template_date.as_deref().unwrap_or("2024-07-26"))
             ),
         ),
         (
@@ -149,15 +184,19 @@ mod tests {
     fn the_terms_name_everything_a_member_agrees_to() {
         let terms = terms("t", TermsPreset::Paper, 4, &TermsFlags::default()).unwrap();
         let text = facts(Colours::none(), &terms_facts(&terms, Digest([1; 32]), &[]));
-        for part in
-            ["rank 32, alpha 64", "batch 16, sequence 512", "0.00005 to 0.000001", "20% to 50%"]
-        {
+        for part in [
+            "rank 32, alpha 64",
+            "batch 16, sequence 512",
+            "0.00005 to 0.000001",
+            "20% to 50%",
+            "template date 20",
+        ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }
     }
 
     #[test]
-    fn weights_are_shown_with_the_members_before_anybody_signs() {
+    fn weights_are_shown_with_the_members_before_any_founder_signs() {
         let flags = TermsFlags {
             weights: Some(crate::terms::WeightsName::Declared),
             weight_cap: Some(500),
@@ -178,6 +217,25 @@ mod tests {
         assert_eq!(weights(&equal, &[]), "equal: one for each member");
         let cap = TermsFlags { weight_cap: Some(5), ..TermsFlags::default() };
         assert!(terms("t", TermsPreset::Paper, 4, &cap).is_err());
+    }
+
+    #[test]
+    fn the_data_of_this_node_are_shown_with_what_is_left_out_of_them() {
+        let mut data =
+            DataSummary { examples: 1, held_out: 2, longest: 64, ..DataSummary::default() };
+        let shown = |data: &DataSummary| facts(Colours::none(), &data_facts(data, Colours::none()));
+        let plain = "data here  1 example to train on, 2 held out, 64 tokens at most\n";
+        assert_eq!(shown(&data), plain);
+        (data.truncated, data.dropped, data.skipped) = (5, 3, 2);
+        data.skipped_first = vec!["a.jsonl:7: no \u{1b}[2J".to_owned()];
+        data.unknown = [("mood\u{202e}".to_owned(), 4)].into();
+        let text = shown(&data);
+        assert!(text.contains("5 cut to the longest sequence, of which 3 examples"), "{text}");
+        assert!(
+            text.contains("left out        2 lines, the first: a.jsonl:7: no \u{fffd}[2J"),
+            "{text}"
+        );
+        assert!(text.contains("mood\u{fffd} (4)"), "{text}");
     }
 
     #[test]

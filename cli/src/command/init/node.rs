@@ -40,7 +40,8 @@ pub struct MadeNode {
     pub encrypted: bool,
 }
 
-/// Makes the home of a node: configuration first, identity last, so that a home with an identity is complete.
+/// Makes the home of a node: configuration first, identity last, so that a home with an identity is
+/// complete.
 ///
 /// # Errors
 /// See [`run`](super::run).

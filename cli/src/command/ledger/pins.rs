@@ -7,7 +7,7 @@
 use fedshield_protocol::ids::RecordDigest;
 use fedshieldd::control::api::ErrorCode;
 
-use super::{History, Verified};
+use super::verify::{History, Verified};
 use crate::failure::Failure;
 use crate::units;
 

@@ -52,7 +52,7 @@ pub struct ShowArgs {
 /// One record.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct RecordView {
-    /// Which round.
+    /// The round that ended.
     pub round: Round,
     /// How it ended.
     pub outcome: RoundOutcome,
@@ -107,7 +107,7 @@ pub(super) struct CertificateView {
 /// Evidence that a record names.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(super) struct AccusedView {
-    /// Against whom.
+    /// Name of the accused member.
     pub member: String,
     /// Names the proof, see `evidence show`.
     pub digest: Digest,

@@ -11,7 +11,8 @@ const BITS: u64 = u64::BITS as u64;
 /// What the machine asks about ended rounds, besides the end of the chain.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Past {
-    /// One bit for each round: the own update was in the decided set. 125 KB for a million rounds.
+    /// One bit for each round: this member's own update was in the decided set. 125 KB for a
+    /// million rounds.
     spent: Vec<u64>,
     /// The last round, if its sum was applied.
     pub(crate) applied_last: Option<Round>,
@@ -37,7 +38,7 @@ impl Past {
         }
     }
 
-    /// Whether the own update was in the set that `round` decided.
+    /// Whether this member's own update was in the set that `round` decided.
     pub(crate) fn is_spent(&self, round: Round) -> bool {
         place(round).is_some_and(|(word, bit)| self.spent.get(word).is_some_and(|w| w & bit != 0))
     }

@@ -1,12 +1,14 @@
 //! One decision: single-shot BFT with rotating proposers and locks.
 //!
-//! Buchman, Kwon, Milosevic: The latest gossip on BFT consensus (arXiv:1807.04938), algorithm 1; "L22" in a comment is
-//! line 22 there. Their round is a view here and their height a decision. Three things differ, all for networks that
-//! lose messages and hosts that restart: a proposal that refers to an earlier view carries the prevotes of that view;
-//! a member that leaves a view in which it has not voted votes nil in it, so that nobody waits for it there; and
-//! everything that binds (`VotingState`) is handed out to be persisted before a vote is sent.
+//! Buchman, Kwon, Milosevic: The latest gossip on BFT consensus (arXiv:1807.04938), algorithm 1;
+//! "L22" in a comment is line 22 there. Their round is a view here and their height a decision.
+//! Three things differ, all for networks that lose messages and hosts that restart: a proposal that
+//! refers to an earlier view carries the prevotes of that view; a member that leaves a view in
+//! which it has not voted votes nil in it, so that nobody waits for it there; and everything that
+//! binds (`VotingState`) is handed out to be persisted before a vote is sent.
 //!
-//! This module knows digests, not values: whether a value is known and valid is the caller's [`ValueValidity`].
+//! This module knows digests, not values: whether a value is known and valid is the caller's
+//! [`ValueValidity`].
 
 use std::collections::{BTreeMap, VecDeque};
 
@@ -122,7 +124,7 @@ impl Agreement {
     /// Whether f + 1 members have voted, so that an honest one has reached a point at which it
     /// votes.
     #[must_use]
-    pub(crate) fn is_under_way(&self) -> bool {
+    pub(crate) fn is_in_progress(&self) -> bool {
         self.highest.len() >= self.honest_threshold
     }
 
@@ -203,8 +205,8 @@ impl Agreement {
         })
     }
 
-    /// The proposal of a view by its proposer; `polka` is the view of the (checked) prevotes it carries.
-    /// The first one counts. Returns whether it was kept.
+    /// The proposal of a view by its proposer; `polka` is the view of the (checked) prevotes it
+    /// carries. The first one counts. Returns whether it was kept.
     pub(crate) fn on_proposal(
         &mut self,
         view: View,
@@ -218,7 +220,8 @@ impl Agreement {
         wanted
     }
 
-    /// A vote whose signature has been checked. Two different ones by one member are a [`Conflict`].
+    /// A vote whose signature has been checked. Two different ones by one member are a
+    /// [`Conflict`].
     pub(crate) fn vote(
         &mut self,
         member: MemberIndex,
@@ -249,9 +252,9 @@ impl Agreement {
         self.expired = self.timer.is_some();
     }
 
-    /// The proposer of this view is away, which counts like an expired timer for its proposal. Once
-    /// a quorum has precommitted nil, so that the view can decide nothing any more, it counts like
-    /// an expired timer for the precommits too.
+    /// The proposer of this view is absent, which counts like an expired timer for its proposal.
+    /// Once a quorum has precommitted nil, so that the view can decide nothing any more, it counts
+    /// like an expired timer for the precommits too.
     pub(crate) fn give_up_on_proposer(&mut self) {
         let given_up = match self.timer {
             Some(Wait::Proposal) => !self.has_proposal(),

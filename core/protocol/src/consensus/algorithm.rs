@@ -27,7 +27,8 @@ impl Agreement {
         self.watch_precommits();
     }
 
-    /// L49: a quorum of precommits for a known value, in whichever view. Valid, because honest members signed it.
+    /// L49: a quorum of precommits for a known value, in whichever view. Valid, because honest
+    /// members signed it.
     fn find_decision(&self, validity: &ValueValidity) -> Option<Certificate> {
         self.ballots.iter().find_map(|(view, ballots)| {
             let value = ballots.quorum(VoteKind::Precommit, self.quorum)?;
@@ -56,8 +57,8 @@ impl Agreement {
         true
     }
 
-    /// L22 to L33, L57 to L60. A proposal that is not valid yet may become so: nil only when the timer has run out, or
-    /// when a lock rules it out.
+    /// L22 to L33, L57 to L60. A proposal that is not valid yet may become so: nil only when the
+    /// timer has run out, or when a lock rules it out.
     fn prevote(&mut self, validity: &ValueValidity) -> bool {
         if self.prevoted() {
             return false;
@@ -131,7 +132,8 @@ impl Agreement {
         }
     }
 
-    /// L11. Votes nil in the view before where this member has not voted: a quorum may be waiting for it there.
+    /// L11. Votes nil in the view before where this member has not voted: a quorum may be waiting
+    /// for it there.
     fn enter(&mut self, view: View) {
         let before = View(view.0.saturating_sub(1));
         self.state.view = before;

@@ -21,7 +21,7 @@ pub(crate) struct Driver {
     decision: Decision,
     agreement: Agreement,
     values: Values,
-    /// The own last proposal.
+    /// This member's own last proposal.
     proposed: Option<(View, Body, Signature)>,
     /// The first proposal of each view, to notice a second.
     proposals: Proposals,
@@ -91,7 +91,7 @@ impl Driver {
         let mut messages = Vec::new();
         loop {
             let proposer = cx.election.proposer(self.agreement.view());
-            if members.is_away(proposer) || members.is_banned(proposer) {
+            if members.is_absent(proposer) || members.is_banned(proposer) {
                 self.agreement.give_up_on_proposer();
             }
             self.agreement.give_up_on_votes(usize::from(cx.config.rules().member_count));
@@ -136,7 +136,7 @@ impl Driver {
         Some((body, signature))
     }
 
-    /// Sends the own proposal of `view` again.
+    /// Sends this member's own proposal of `view` again.
     pub(crate) fn propose_again(&self, cx: &mut Cx, to: MemberIndex, view: View) {
         if let Some((_, body, signature)) = self.proposed.as_ref().filter(|(at, ..)| *at == view) {
             cx.forward(to, cx.me(), body.clone(), *signature);
@@ -164,7 +164,7 @@ impl Driver {
             return;
         }
         if let Some(decided) = self.decided() {
-            judge.before_keeping(cx, &decided.value);
+            judge.before_accepting(cx, &decided.value);
             // If it could not be persisted, the certificate can be fetched again from any member.
             let _ = cx.persist(Note::Decided(Box::new(decided)));
         }
@@ -189,7 +189,7 @@ impl Driver {
         self.agreement.adopt(decided.certificate);
     }
 
-    /// Counts the own votes from the journal again after a restart.
+    /// Counts this member's own votes from the journal again after a restart.
     pub(crate) fn resume(&mut self, cx: &mut Cx) {
         let votes: Vec<_> = self.agreement.cast().collect();
         for vote in votes {

@@ -1,4 +1,5 @@
-//! Which values a member knows and finds valid: the paper's valid(v), and more, because content can be late.
+//! Which values a member knows and finds valid: the paper's valid(v), and more, because content can
+//! be late.
 
 use std::collections::BTreeSet;
 
@@ -32,9 +33,10 @@ pub(crate) trait Judge {
     /// Which values this member knows and finds valid at the moment.
     fn validity(&self, cx: &Cx, values: &mut Values) -> ValueValidity;
 
-    /// What makes the own candidate valid for others, if it must be sent with the proposal.
+    /// What makes this member's own candidate valid for others, if it must be sent with the
+    /// proposal.
     fn justification(&self, cx: &Cx) -> Option<Justification>;
 
     /// Called before a decision is persisted.
-    fn before_keeping(&mut self, cx: &mut Cx, value: &Value);
+    fn before_accepting(&mut self, cx: &mut Cx, value: &Value);
 }

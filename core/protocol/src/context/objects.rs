@@ -136,19 +136,19 @@ impl Cx {
         self.objects.adapters.push(adapter);
         if self.objects.adapters.len() > 2 {
             let oldest = self.objects.adapters.remove(0);
-            self.unserve(oldest);
+            self.stop_serving(oldest);
         }
         self.serve(adapter, None, Purpose::Adapter);
     }
 
     /// The host may have lost it: it is asked for again.
-    pub(crate) fn may_be_gone(&mut self, object: &ObjectRef) {
+    pub(crate) fn may_be_removed(&mut self, object: &ObjectRef) {
         if !self.objects.served.contains_key(object) {
             self.objects.places.remove(object);
         }
     }
 
-    fn unserve(&mut self, object: ObjectRef) {
+    fn stop_serving(&mut self, object: ObjectRef) {
         self.objects.places.remove(&object);
         if self.objects.served.remove(&object).is_some() {
             self.push(Effect::Unserve(object));
@@ -170,12 +170,12 @@ impl Cx {
             self.push(Effect::StopFetch(object));
         }
         for object in core::mem::take(&mut self.objects.lingering) {
-            self.unserve(object);
+            self.stop_serving(object);
         }
         let served: Vec<_> = self.objects.served.iter().map(|(o, p)| (*o, *p)).collect();
         for (object, purpose) in served {
             match purpose {
-                Purpose::Ciphertext | Purpose::Share => self.unserve(object),
+                Purpose::Ciphertext | Purpose::Share => self.stop_serving(object),
                 Purpose::Aggregate | Purpose::Partial | Purpose::Key => {
                     self.objects.lingering.insert(object);
                 }

@@ -10,7 +10,7 @@ use crate::wire::journal::{Entry, Note};
 use crate::wire::{Body, Signed};
 
 impl Cx {
-    /// The own signature under `body` in `round`; deterministic.
+    /// This member's own signature under `body` in `round`; deterministic.
     pub(crate) fn sign(&mut self, round: Round, body: &Body) -> Option<Signature> {
         match self.config.roster().digest(round, self.config.me, body) {
             Ok(digest) => Some(self.config.signatures.sign(&digest)),

@@ -11,12 +11,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use super::ParseIdError;
 
 bytes32!(
-    /// A BLAKE3 digest made by [`crate::hash`]: of an object's chunk or its root, of the base model,
-    /// of bytes under a signature, and of whatever has no type of its own below.
+    /// A BLAKE3 digest made by [`crate::hash`]: of an object's chunk or its root, of the base
+    /// model, of bytes under a signature, and of whatever has no type of its own below.
     Digest
 );
 bytes32!(
-    /// Of the canonical bytes of a manifest ([`Manifest::digest`](crate::manifest::Manifest::digest)).
+    /// Of the canonical bytes of a manifest
+    /// ([`Manifest::digest`](crate::manifest::Manifest::digest)).
     ManifestDigest
 );
 bytes32!(
@@ -37,8 +38,8 @@ bytes32!(
     ValueDigest
 );
 bytes32!(
-    /// Of a record of the ledger ([`record_digest`](crate::ledger::record_digest)). The record before
-    /// the first one is represented by the digest of the manifest.
+    /// Of a record of the ledger ([`record_digest`](crate::ledger::record_digest)). The record
+    /// before the first one is represented by the digest of the manifest.
     RecordDigest
 );
 bytes32!(
@@ -58,7 +59,8 @@ bytes32!(
     LayoutDigest
 );
 bytes32!(
-    /// What nobody could know before the round before had decided: seeds election, mask and batches.
+    /// What nobody could know before the round before had decided: seeds election, mask and
+    /// batches.
     Beacon
 );
 

@@ -1,9 +1,10 @@
-//! The ledger's canonical bytes: an append-only file ([`crate::append_log`]) with one entry for each record.
+//! The ledger's canonical bytes: an append-only file ([`crate::append_log`]) with one entry for
+//! each record.
 //!
-//! The same bytes are the system of record in a node's home, what `ledger export` writes and what `ledger verify` reads.
-//! The form of earlier versions, without checksums, is still read.
+//! The same bytes are the system of record in a node's home, what `ledger export` writes and what
+//! `ledger verify` reads. The form of earlier versions, without checksums, is still read.
 
-use super::LedgerError;
+use super::{LedgerError, RecordError};
 use crate::append_log::{LogFormat, MAGIC_BYTES, MagicError, Parsed};
 use crate::ids::Round;
 use crate::limits::MAX_RECORD_BYTES;
@@ -15,7 +16,8 @@ pub const LEDGER_FORMAT: LogFormat =
     LogFormat { magic: b"fsledg2\n", max_body_bytes: MAX_RECORD_BYTES };
 /// The kind of an entry that holds a [`CertifiedRecord`].
 pub const RECORD_ENTRY: u32 = 1;
-/// What a file of the first version starts with: then each record behind its length, u32 little-endian.
+/// What a file of the first version starts with: then each record behind its length, u32
+/// little-endian.
 const FIRST_MAGIC: &[u8; MAGIC_BYTES] = b"fsledg1\n";
 
 /// The canonical bytes of a ledger.
@@ -43,7 +45,7 @@ pub fn encode_record(record: &CertifiedRecord) -> Result<Vec<u8>, CodecError> {
 /// Reads the body of an entry of the given kind.
 ///
 /// # Errors
-/// Why it is no record, for people.
+/// Why it is not a record, for the message.
 pub fn decode_record(kind: u32, body: &[u8]) -> Result<CertifiedRecord, String> {
     if kind != RECORD_ENTRY {
         return Err(format!(
@@ -99,6 +101,6 @@ fn decode_first_version(bytes: &[u8]) -> Result<Vec<CertifiedRecord>, LedgerErro
 const CUT_SHORT: &str = "the file ends within it";
 
 fn wrong_at(index: usize, offset: usize, reason: &str) -> LedgerError {
-    let reason = format!("{reason} (at byte {offset})");
+    let reason = RecordError::Unreadable { reason: reason.to_owned(), offset };
     LedgerError::Record { index, round: Round(index as u64), reason }
 }

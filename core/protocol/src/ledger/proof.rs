@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{record_digest, set_of};
+use super::{RecordError, record_digest, set_of};
 use crate::ids::{KeyDigest, MemberIndex, ValueDigest};
 use crate::limits::MAX_RECORD_BYTES;
 use crate::object::ObjectRef;
@@ -11,18 +11,19 @@ use crate::sign::Signature;
 use crate::wire::codec::{self, CodecError};
 use crate::wire::{Body, Certificate, CertifiedRecord, Decision, Outcome, Value, VoteKind};
 
-/// The certificates behind a record, and the evidence that came to hand in its round. Not signed over, because members may
-/// hold different ones.
+/// The certificates behind a record, and the evidence that came to hand in its round. Not signed
+/// over, because members may hold different ones.
 ///
 /// Without evidence the bytes are those of earlier versions: the two certificates.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Attachments {
     /// What decided the set.
     pub set: Certificate,
-    /// What decided the end, and the name of the key if a sum was opened ([`Value::key_name`]); `None` after a skip.
+    /// What decided the end, and the name of the key if a sum was opened ([`Value::key_name`]);
+    /// `None` after a skip.
     pub end: Option<(Option<KeyDigest>, Certificate)>,
-    /// Names of the evidence that this member kept in the round, by accused, ascending: [`Evidence`](crate::wire::evidence::Evidence)
-    /// as an object.
+    /// Names of the evidence that this member kept in the round, by accused, ascending:
+    /// [`Evidence`](crate::wire::evidence::Evidence) as an object.
     pub evidence: Vec<(MemberIndex, ObjectRef)>,
 }
 
@@ -67,25 +68,22 @@ impl Attachments {
 pub(super) fn check_signatures(
     roster: &Roster<'_>,
     certified: &CertifiedRecord,
-) -> Result<(), String> {
+) -> Result<(), RecordError> {
     let record = &certified.record;
     let signatures = &certified.signatures;
-    if signatures.len() < usize::from(roster.rules().quorum) {
-        return Err(format!(
-            "{} signatures, fewer than the quorum of {}",
-            signatures.len(),
-            roster.rules().quorum
-        ));
+    let (found, needed) = (signatures.len(), roster.rules().quorum);
+    if found < usize::from(needed) {
+        return Err(RecordError::TooFewSignatures { found, needed });
     }
     if !signatures.is_sorted_by(|a, b| a.0 < b.0) {
-        return Err("the signatures are not by different members in order".into());
+        return Err(RecordError::SignatureOrder);
     }
     let body = Body::RecordSignature(record_digest(record));
     for (member, bytes) in signatures {
         let valid = Signature::from_slice(bytes)
             .is_some_and(|signature| roster.is_signed_by(record.round, *member, &body, &signature));
         if !valid {
-            return Err(format!("the signature of member {member} does not verify"));
+            return Err(RecordError::Signature(*member));
         }
     }
     Ok(())
@@ -94,15 +92,14 @@ pub(super) fn check_signatures(
 pub(super) fn check_attachments(
     roster: &Roster<'_>,
     certified: &CertifiedRecord,
-) -> Result<(), String> {
+) -> Result<(), RecordError> {
     let record = &certified.record;
-    let attachments =
-        Attachments::decode(&certified.attachments).map_err(|error| error.to_string())?;
+    let attachments = Attachments::decode(&certified.attachments)?;
     let named = &attachments.evidence;
     if !named.is_sorted_by(|a, b| a.0 < b.0)
         || named.iter().any(|(member, _)| member.0 >= roster.rules().member_count)
     {
-        return Err("the list of evidence is not by different members in order".into());
+        return Err(RecordError::EvidenceOrder);
     }
     let set_value = match set_of(&record.outcome) {
         Some((set, aggregate)) => Value::Aggregate { set: set.clone(), aggregate: *aggregate },
@@ -114,7 +111,7 @@ pub(super) fn check_attachments(
         (Outcome::Applied { sum, .. } | Outcome::Rejected { sum, .. }, Some((Some(key), _))) => {
             Some(Value::opened_id(key, sum))
         }
-        _ => return Err("the certificates are not those of its outcome".into()),
+        _ => return Err(RecordError::Certificates),
     };
     let end = attachments.end.as_ref().map(|(_, certificate)| certificate);
     let pairs = [
@@ -124,7 +121,7 @@ pub(super) fn check_attachments(
     for (decision, value, certificate) in pairs {
         let (Some(value), Some(certificate)) = (value, certificate) else { continue };
         if !decides(certificate, decision, &value) || !certificate.is_valid(roster, record.round) {
-            return Err(format!("the certificate of the {decision:?} decision is wrong"));
+            return Err(RecordError::Certificate(decision));
         }
     }
     Ok(())

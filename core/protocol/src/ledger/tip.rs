@@ -1,7 +1,7 @@
 //! The end of a chain of records, and what may come next.
 
 use super::proof::{check_attachments, check_signatures};
-use super::{record_digest, set_of};
+use super::{RecordError, record_digest, set_of};
 use crate::hash::Use;
 use crate::ids::{Beacon, NonceDigest, RecordDigest, Round};
 use crate::manifest::ValidManifest;
@@ -88,8 +88,12 @@ impl Tip {
     /// Checks that `certified` is the next record, signed by a quorum, its certificates included.
     ///
     /// # Errors
-    /// What is wrong, for people.
-    pub fn check(&self, roster: &Roster<'_>, certified: &CertifiedRecord) -> Result<(), String> {
+    /// See [`RecordError`].
+    pub fn check(
+        &self,
+        roster: &Roster<'_>,
+        certified: &CertifiedRecord,
+    ) -> Result<(), RecordError> {
         self.check_place(roster, &certified.record)?;
         check_signatures(roster, certified)?;
         check_attachments(roster, certified)
@@ -98,16 +102,14 @@ impl Tip {
     /// Checks that `record` follows from what came before, but not that anybody has signed it.
     ///
     /// # Errors
-    /// What is wrong, for people.
-    pub fn check_place(&self, roster: &Roster<'_>, record: &Record) -> Result<(), String> {
+    /// See [`RecordError`].
+    pub fn check_place(&self, roster: &Roster<'_>, record: &Record) -> Result<(), RecordError> {
         self.check_chain(roster.manifest(), record)?;
         self.check_outcome(roster, record)
     }
 
-    fn check_chain(&self, manifest: &ValidManifest, record: &Record) -> Result<(), String> {
-        let same = |what: &str, ok: bool| {
-            if ok { Ok(()) } else { Err(format!("{what} does not follow from what came before")) }
-        };
+    fn check_chain(&self, manifest: &ValidManifest, record: &Record) -> Result<(), RecordError> {
+        let same = |what, ok: bool| if ok { Ok(()) } else { Err(RecordError::Chain(what)) };
         same("the federation id", record.federation == manifest.federation())?;
         same("the manifest digest", record.manifest == manifest.digest())?;
         same("the epoch", record.epoch == manifest.epoch())?;
@@ -115,32 +117,29 @@ impl Tip {
         same("the digest of the previous record", record.previous == self.head)
     }
 
-    fn check_outcome(&self, roster: &Roster<'_>, record: &Record) -> Result<(), String> {
+    fn check_outcome(&self, roster: &Roster<'_>, record: &Record) -> Result<(), RecordError> {
         let applied = matches!(record.outcome, Outcome::Applied { .. });
         if record.applied != self.applied + u64::from(applied) {
-            return Err("the count of applied rounds is wrong".into());
+            return Err(RecordError::AppliedCount);
         }
         if !applied && record.adapter != self.adapter {
-            return Err("the adapter changed in a round that applied nothing".into());
+            return Err(RecordError::AdapterChanged);
         }
         if applied && record.adapter.is_none_or(|adapter| adapter.check_size().is_err()) {
-            return Err("an applied round names no adapter".into());
+            return Err(RecordError::NoAdapter);
         }
         let opened = matches!(record.outcome, Outcome::Applied { .. } | Outcome::Rejected { .. });
         if !opened && record.beacon != self.skip_beacon() {
-            return Err("the beacon is not the one that follows a round without a sum".into());
+            return Err(RecordError::Beacon);
         }
         let Some((set, _)) = set_of(&record.outcome) else { return Ok(()) };
         let rules = roster.rules();
         if !set.is_within(rules.member_count) {
-            return Err("the set of updates names a contributor that is no member".into());
+            return Err(RecordError::UnknownContributor);
         }
-        if set.len() < usize::from(rules.min_contributors) {
-            return Err(format!(
-                "the sum has {} updates, fewer than the {} that the manifest asks for",
-                set.len(),
-                rules.min_contributors
-            ));
+        let (found, needed) = (set.len(), rules.min_contributors);
+        if found < usize::from(needed) {
+            return Err(RecordError::TooFewUpdates { found, needed });
         }
         Ok(())
     }

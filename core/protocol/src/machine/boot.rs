@@ -5,7 +5,7 @@ use super::Machine;
 use crate::event::TimerId;
 use crate::ids::{MemberIndex, Round};
 use crate::job::Fate;
-use crate::ledger::{LedgerError, Tip};
+use crate::ledger::{LedgerError, RecordError, Tip};
 use crate::object::ObjectRef;
 use crate::roster::Roster;
 use crate::round::RoundState;
@@ -38,13 +38,13 @@ impl Machine {
     fn replay_with(
         &mut self,
         certified: &CertifiedRecord,
-        check: impl FnOnce(&Tip, &Roster<'_>) -> Result<(), String>,
+        check: impl FnOnce(&Tip, &Roster<'_>) -> Result<(), RecordError>,
     ) -> Result<(), LedgerError> {
         let round = self.chain.tip.round;
         let index = usize::try_from(round.0).unwrap_or(usize::MAX);
         let wrong = |reason| LedgerError::Record { index, round, reason };
         if self.booted {
-            return Err(wrong("the machine has been booted".into()));
+            return Err(wrong(RecordError::Booted));
         }
         check(&self.chain.tip, &self.cx.config.roster()).map_err(wrong)?;
         self.chain.append(&certified.record, self.cx.me());
@@ -57,7 +57,7 @@ impl Machine {
         self.members.bans.recall(evidence, object);
     }
 
-    /// Takes note of a ban that people have lifted, through `through`; before
+    /// Takes note of a ban that an operator has lifted, through `through`; before
     /// [`Event::Boot`](crate::event::Event::Boot).
     pub fn recall_lift(&mut self, member: MemberIndex, through: Round) {
         self.members.bans.lift(member, through);
@@ -116,7 +116,7 @@ impl Machine {
         is_damaged
     }
 
-    /// An entry of a round that has its record: the own update is to be settled.
+    /// An entry of a round that has its record: this member's own update is to be settled.
     fn recall_ended(&mut self, entry: &Entry) {
         let fate = if self.chain.past.is_spent(entry.round) {
             Some(Fate::Spent)

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 
 use crate::ids::{IdentityKey, MemberIndex};
-use crate::manifest::{FoundingError, Rules, SignedManifest, ValidManifest};
+use crate::manifest::{ManifestSignatureError, Rules, SignedManifest, ValidManifest};
 use crate::roster::Roster;
 use crate::sign::{Ed25519, Signatures};
 
@@ -27,11 +27,12 @@ impl Config {
     ///
     /// # Errors
     /// If the manifest is not valid, not signed by every founder, or does not list the key.
-    pub fn new(signed: SignedManifest, key: SigningKey) -> Result<Self, FoundingError> {
+    pub fn new(signed: SignedManifest, key: SigningKey) -> Result<Self, ManifestSignatureError> {
         let manifest = ValidManifest::founded(signed)?;
         let identity = IdentityKey(key.verifying_key().to_bytes());
-        let me =
-            manifest.member_by_key(&identity).ok_or(FoundingError::NotAMember { key: identity })?;
+        let me = manifest
+            .member_by_key(&identity)
+            .ok_or(ManifestSignatureError::NotAMember { key: identity })?;
         Ok(Self::with_signatures(Arc::new(manifest), me, Box::new(Ed25519::new(key))))
     }
 

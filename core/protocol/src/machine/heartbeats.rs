@@ -20,7 +20,7 @@ impl Machine {
         self.settlement.tick(self.is_paused());
         self.departure.tick(self.is_catching_up());
         self.members.tick(&mut self.cx);
-        self.beat();
+        self.send_heartbeat();
         self.departure.announce_again(&mut self.cx);
         self.recovery.ask_again(&mut self.cx, self.chain.is_done());
         self.sync.tick(&mut self.cx, &self.members, self.recovery.is_behind());
@@ -44,14 +44,14 @@ impl Machine {
     }
 
     /// Broadcasts where this member is.
-    pub(super) fn beat(&mut self) {
+    pub(super) fn send_heartbeat(&mut self) {
         self.round.readiness.keep(&mut self.cx);
         let heartbeat = self.heartbeat();
         self.cx.broadcast(Body::Heartbeat(Box::new(heartbeat)));
     }
 
     pub(super) fn heartbeat(&mut self) -> Heartbeat {
-        let beat = self.incarnation.next_beat();
+        let beat = self.incarnation.next_heartbeat_number();
         self.anti_entropy().heartbeat(&self.cx, beat, self.is_ready())
     }
 

@@ -66,7 +66,7 @@ impl Machine {
         }
         if signed.sender == self.cx.config.me {
             if self.incarnation.on_own_message(&mut self.cx, &signed) {
-                self.beat();
+                self.send_heartbeat();
             }
             return true;
         }

@@ -73,7 +73,7 @@ impl Machine {
         }
     }
 
-    /// commit and transfer: the own update and those of others.
+    /// commit and transfer: this member's own update and those of others.
     fn on_update_done(&mut self, tag: Tag, output: JobOutput) {
         let Self { cx, round, keys, .. } = self;
         let collect = &mut round.collect;

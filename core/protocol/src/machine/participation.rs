@@ -105,7 +105,7 @@ impl Machine {
         }
         let quorum = usize::from(self.cx.config.rules().quorum);
         if self.round.readiness.echoes(quorum) {
-            self.beat();
+            self.send_heartbeat();
         }
         let present = self.cx.config.manifest.members().filter(|m| self.is_present(*m)).count();
         if present < quorum {
@@ -134,7 +134,7 @@ impl Machine {
     pub(super) fn announce_absence(&mut self) {
         let reason = self.own_reason();
         if self.departure.announce(&mut self.cx, reason) {
-            self.beat();
+            self.send_heartbeat();
         }
     }
 
@@ -146,8 +146,8 @@ impl Machine {
         self.members.is_here(member)
     }
 
-    /// Why a member is away, if it has announced a reason.
-    pub(super) fn why_away(&self, member: MemberIndex) -> Option<Leave> {
+    /// Why a member is absent, if it has announced a reason.
+    pub(super) fn why_absent(&self, member: MemberIndex) -> Option<Leave> {
         if member == self.cx.me() {
             return self.own_reason();
         }

@@ -92,7 +92,7 @@ impl Machine {
             answered: round.decryption.partial_of(member).is_some(),
             signed: round.finish.signature_of(member).is_some(),
             here: self.is_here(member),
-            left: self.why_away(member),
+            left: self.why_absent(member),
             excluded_until: self.members.exclusions.until(&self.cx, member),
         }
     }
@@ -164,7 +164,7 @@ impl Machine {
         Some(Wait { here, enough, of, until })
     }
 
-    /// Members that the phase still needs something from: those that are away only as long as it
+    /// Members that the phase still needs something from: those that are absent only as long as it
     /// cannot do without.
     fn waiting_for(&self, attendance: &Attendance) -> Vec<MemberIndex> {
         let mut missing = self.missing();
@@ -175,7 +175,7 @@ impl Machine {
             _ => true,
         };
         if suffices && attendance.is_quorum() {
-            missing.retain(|m| !self.members.is_away(*m) && !self.is_banned(*m));
+            missing.retain(|m| !self.members.is_absent(*m) && !self.is_banned(*m));
         }
         missing
     }

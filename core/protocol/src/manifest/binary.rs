@@ -1,9 +1,11 @@
-//! The canonical bytes of a manifest, and of a member that stands alone (in a request to join, for instance), each in two forms.
+//! The canonical bytes of a manifest in three forms, and of a member that stands alone (in a request to join, for instance) in two.
 //!
 //! A manifest of the first form begins with its name, which is never empty; it says nothing about weights. One of the second form
-//! begins with an empty text, then how weights are given, then all of the first form, then the members' weights. So the bytes
-//! and digests of what was founded before are what they were, and no bytes can be read in both ways. A member alone
-//! is of the first form where it counts one, else of the second: an empty text, its weight, then all of the first form.
+//! begins with an empty text, then how weights are given (0 or 1), then all of the first form, then the members' weights. One of the
+//! third form, which has a date for templates, begins with an empty text, the number 3, the date, and how weights are given, if they
+//! are; it goes on as the second. So the bytes and digests of what was founded before are what they were, and no bytes can be read
+//! in two ways. A member alone is of the first form where it counts one, else of the second: an empty text, its weight, then
+//! all of the first form.
 
 use core::fmt;
 
@@ -19,7 +21,7 @@ use crate::wire::codec::CodecError;
 use crate::wire::version::MANIFEST;
 
 /// Refuses the bytes of a manifest that a later version wrote. A manifest of the second form has 0 or 1 behind the empty text,
-/// for how weights are given; those of later versions have their number there, which is 3 or more.
+/// for how weights are given; those of the third and of later versions have their number there.
 ///
 /// # Errors
 /// [`CodecError::Version`].
@@ -32,6 +34,9 @@ pub(super) fn check_version(what: &'static str, bytes: &[u8]) -> Result<(), Code
         _ => Ok(()),
     }
 }
+
+/// Behind the empty text of the third form.
+const THIRD_FORM: u32 = 3;
 
 /// A member without its weight.
 #[derive(Serialize, Deserialize)]
@@ -151,16 +156,12 @@ impl Rest {
     }
 
     /// The manifest, with the weights of its members in their order; `None` if there are not as many.
-    fn manifest(self, name: String, weights: Option<(Weights, Vec<u32>)>) -> Option<Manifest> {
-        let count = self.members.len();
-        let (weights, each) = match weights {
-            Some((weights, each)) => (Some(weights), each),
-            None => (None, vec![1; count]),
-        };
+    fn manifest(self, head: Head, each: Vec<u32>) -> Option<Manifest> {
         let member = |(member, weight): (Unweighted, u32)| member.with(weight);
-        (each.len() == count).then(|| Manifest {
-            name,
-            weights,
+        (each.len() == self.members.len()).then(|| Manifest {
+            name: head.name,
+            weights: head.weights,
+            template_date: head.template_date,
             founding_id: self.founding_id,
             epoch: self.epoch,
             rounds: self.rounds,
@@ -185,16 +186,25 @@ impl Serialize for Manifest {
             return Self::serialize(self, serializer);
         }
         let rest = Rest::of(self);
-        let Some(weights) = self.weights else {
-            let mut tuple = serializer.serialize_tuple(2)?;
-            tuple.serialize_element(&self.name)?;
-            tuple.serialize_element(&rest)?;
-            return tuple.end();
-        };
+        let mut tuple = serializer.serialize_tuple(FORMS_LENGTH)?;
+        match (&self.template_date, self.weights) {
+            (None, None) => {
+                tuple.serialize_element(&self.name)?;
+                tuple.serialize_element(&rest)?;
+                return tuple.end();
+            }
+            (None, Some(weights)) => {
+                tuple.serialize_element("")?;
+                tuple.serialize_element(&weights)?;
+            }
+            (Some(date), weights) => {
+                tuple.serialize_element("")?;
+                tuple.serialize_element(&THIRD_FORM)?;
+                tuple.serialize_element(date)?;
+                tuple.serialize_element(&weights)?;
+            }
+        }
         let each: Vec<u32> = self.members.iter().map(|member| member.weight).collect();
-        let mut tuple = serializer.serialize_tuple(5)?;
-        tuple.serialize_element("")?;
-        tuple.serialize_element(&weights)?;
         tuple.serialize_element(&self.name)?;
         tuple.serialize_element(&rest)?;
         tuple.serialize_element(&each)?;
@@ -207,11 +217,21 @@ impl<'de> Deserialize<'de> for Manifest {
         if deserializer.is_human_readable() {
             return Self::deserialize(deserializer);
         }
-        deserializer.deserialize_tuple(5, Forms)
+        deserializer.deserialize_tuple(FORMS_LENGTH, Forms)
     }
 }
 
-/// Reads either form.
+/// Most elements of a form. The bytes do not contain their number.
+const FORMS_LENGTH: usize = 7;
+
+/// What precedes the fields that all forms have.
+struct Head {
+    name: String,
+    weights: Option<Weights>,
+    template_date: Option<String>,
+}
+
+/// Reads any form.
 struct Forms;
 
 impl<'de> Visitor<'de> for Forms {
@@ -222,21 +242,31 @@ impl<'de> Visitor<'de> for Forms {
     }
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut sequence: A) -> Result<Manifest, A::Error> {
-        let first: String = next(&mut sequence)?;
-        let (name, weights) = match first.is_empty() {
-            false => (first, None),
-            true => {
-                let weights: Weights = next(&mut sequence)?;
-                (next(&mut sequence)?, Some(weights))
+        let name: String = next(&mut sequence)?;
+        if !name.is_empty() {
+            let rest: Rest = next(&mut sequence)?;
+            let each = vec![1; rest.members.len()];
+            let head = Head { name, weights: None, template_date: None };
+            return rest.manifest(head, each).ok_or_else(unequal);
+        }
+        let (weights, template_date) = match next(&mut sequence)? {
+            0 => (Some(Weights::Equal), None),
+            1 => (Some(Weights::Declared), None),
+            THIRD_FORM => {
+                let date: String = next(&mut sequence)?;
+                (next(&mut sequence)?, Some(date))
             }
+            _ => return Err(de::Error::custom("a manifest of no known form")),
         };
+        let head = Head { name: next(&mut sequence)?, weights, template_date };
         let rest: Rest = next(&mut sequence)?;
-        let weights = match weights {
-            Some(weights) => Some((weights, next(&mut sequence)?)),
-            None => None,
-        };
-        rest.manifest(name, weights).ok_or_else(|| de::Error::custom("a weight for each member"))
+        let each: Vec<u32> = next(&mut sequence)?;
+        rest.manifest(head, each).ok_or_else(unequal)
     }
+}
+
+fn unequal<E: de::Error>() -> E {
+    E::custom("a weight for each member")
 }
 
 fn next<'de, A: SeqAccess<'de>, T: Deserialize<'de>>(sequence: &mut A) -> Result<T, A::Error> {

@@ -1,18 +1,20 @@
-//! What makes a manifest valid. Errors name the field, its value and what to do.
+//! What makes a manifest valid: its terms (`terms`), the numbers that follow from the count of
+//! members, and the list of members. Errors name the field, its value and what to do.
+
+mod field;
+mod terms;
 
 use std::collections::BTreeSet;
 
 use super::rules::{Rules, least_committee};
-use super::{
-    Adapter, Deadlines, Manifest, Member, Pruning, Real, ServerOptimizer, TermsFields, Training,
-    Weights,
-};
-use crate::hidden::first_hidden;
+use super::{Manifest, Member, ServerOptimizer, TermsFields, Weights};
 use crate::limits::{
-    MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_DEADLINE_MS, MAX_MEMBERS, MAX_NAME_BYTES, MAX_ROUNDS,
-    MAX_SEALING_KEY_BYTES, MAX_TARGET_MODULES, MIN_DEADLINE_MS, MIN_MEMBERS,
+    MAX_ADDRESS_BYTES, MAX_ADDRESSES, MAX_MEMBERS, MAX_NAME_BYTES, MAX_ROUNDS,
+    MAX_SEALING_KEY_BYTES, MIN_MEMBERS,
 };
 use crate::sign::is_usable_key;
+use field::{above_zero, between, fraction, text, wrong};
+use terms::{check_adapter, check_deadlines, check_pruning, check_training};
 
 /// One thing that is wrong with a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -29,11 +31,6 @@ pub struct ManifestError {
 /// What one check finds.
 pub(super) type Checked = Result<(), ManifestError>;
 
-fn wrong(field: impl Into<String>, value: impl ToString, remedy: impl Into<String>) -> Checked {
-    let value: String = value.to_string().chars().take(80).collect();
-    Err(ManifestError { field: field.into(), value, remedy: remedy.into() })
-}
-
 /// Checks everything, in the order of the fields.
 pub(super) fn check(manifest: &Manifest) -> Result<Rules, ManifestError> {
     let rules = Rules::of(manifest);
@@ -44,12 +41,15 @@ pub(super) fn check(manifest: &Manifest) -> Result<Rules, ManifestError> {
     Ok(rules)
 }
 
-/// Checks what holds whoever the members will be, in the order of the fields: all but the list of members and the two
-/// numbers that depend on its length.
+/// Checks what holds whoever the members will be, in the order of the fields: all but the list of
+/// members and the two numbers that depend on its length.
 pub(super) fn check_terms(terms: &TermsFields) -> Checked {
     text("name", &terms.name, MAX_NAME_BYTES)?;
     between("rounds", terms.rounds, 1, MAX_ROUNDS)?;
     between("weight_cap", u64::from(terms.weight_cap), 1, 1 << 24)?;
+    if let Some(date) = &terms.template_date {
+        text("template_date", date, MAX_NAME_BYTES)?;
+    }
     check_adapter(&terms.adapter)?;
     check_training(&terms.training)?;
     check_pruning(&terms.pruning)?;
@@ -59,19 +59,20 @@ pub(super) fn check_terms(terms: &TermsFields) -> Checked {
         ServerOptimizer::Plain { rate } => above_zero("server_optimizer.plain.rate", rate)?,
         ServerOptimizer::Momentum { rate, momentum } => {
             above_zero("server_optimizer.momentum.rate", rate)?;
-            share("server_optimizer.momentum.momentum", momentum)?;
+            fraction("server_optimizer.momentum.momentum", momentum)?;
         }
         ServerOptimizer::Adam { rate, beta1, beta2, epsilon } => {
             above_zero("server_optimizer.adam.rate", rate)?;
-            share("server_optimizer.adam.beta1", beta1)?;
-            share("server_optimizer.adam.beta2", beta2)?;
+            fraction("server_optimizer.adam.beta1", beta1)?;
+            fraction("server_optimizer.adam.beta2", beta2)?;
             above_zero("server_optimizer.adam.epsilon", epsilon)?;
         }
     }
     check_deadlines(&terms.deadlines)
 }
 
-/// Checks the two numbers that may be left open, as far as it can be said before the count of members is known.
+/// Checks the two numbers that may be left open, as far as it can be said before the count of
+/// members is known.
 pub(super) fn check_open_numbers(terms: &TermsFields) -> Checked {
     for (field, number, least) in [
         ("min_contributors", terms.min_contributors, MIN_MEMBERS),
@@ -93,7 +94,7 @@ fn check_counts(manifest: &Manifest, rules: &Rules) -> Checked {
         return wrong(
             "members",
             format!("a list of {n}"),
-            "three members are the least: with two, each can subtract its own update from the sum",
+            "take at least three members: with two, each can subtract its own update from the sum",
         );
     }
     if n > MAX_MEMBERS {
@@ -128,88 +129,6 @@ fn check_counts(manifest: &Manifest, rules: &Rules) -> Checked {
     Ok(())
 }
 
-fn check_adapter(adapter: &Adapter) -> Checked {
-    between("adapter.rank", u64::from(adapter.rank), 1, 1024)?;
-    between("adapter.alpha", u64::from(adapter.alpha), 1, 1 << 16)?;
-    let modules = &adapter.target_modules;
-    if modules.is_empty() || modules.len() > MAX_TARGET_MODULES {
-        return wrong(
-            "adapter.target_modules",
-            format!("a list of {}", modules.len()),
-            format!("name 1 to {MAX_TARGET_MODULES} projections, for instance \"q_proj\""),
-        );
-    }
-    let mut seen = BTreeSet::new();
-    for (i, module) in modules.iter().enumerate() {
-        text(&format!("adapter.target_modules[{i}]"), module, MAX_NAME_BYTES)?;
-        if !seen.insert(module) {
-            return wrong(
-                format!("adapter.target_modules[{i}]"),
-                format!("\"{module}\" a second time"),
-                "name each projection once",
-            );
-        }
-    }
-    Ok(())
-}
-
-fn check_training(training: &Training) -> Checked {
-    between("training.steps_per_round", u64::from(training.steps_per_round), 1, 1_000_000)?;
-    between("training.batch_size", u64::from(training.batch_size), 1, 65_536)?;
-    between("training.sequence_length", u64::from(training.sequence_length), 1, 1 << 20)?;
-    above_zero("training.learning_rate", training.learning_rate)?;
-    if training.learning_rate_final.get() < 0.0 {
-        return wrong(
-            "training.learning_rate_final",
-            training.learning_rate_final.get(),
-            "take 0 or more",
-        );
-    }
-    above_zero("training.max_gradient_norm", training.max_gradient_norm)?;
-    text("training.template", &training.template, MAX_NAME_BYTES)
-}
-
-fn check_pruning(pruning: &Pruning) -> Checked {
-    share("pruning.initial", pruning.initial)?;
-    share("pruning.last", pruning.last)?;
-    share("pruning.explore", pruning.explore)?;
-    share("pruning.memory", pruning.memory)?;
-    for (field, value) in [("pruning.initial", pruning.initial), ("pruning.last", pruning.last)] {
-        if value.get() >= 1.0 {
-            return wrong(field, value.get(), "take less than 1: with 1 nothing would travel");
-        }
-    }
-    if pruning.end_round < pruning.start_round {
-        return wrong(
-            "pruning.end_round",
-            pruning.end_round,
-            format!("take pruning.start_round ({}) or later", pruning.start_round),
-        );
-    }
-    Ok(())
-}
-
-fn check_deadlines(deadlines: &Deadlines) -> Checked {
-    for (field, ms) in [
-        ("deadlines.commit_ms", deadlines.commit_ms),
-        ("deadlines.transfer_ms", deadlines.transfer_ms),
-        ("deadlines.view_ms", deadlines.view_ms),
-        ("deadlines.decrypt_ms", deadlines.decrypt_ms),
-        ("deadlines.round_ms", deadlines.round_ms),
-    ] {
-        between(field, ms, MIN_DEADLINE_MS, MAX_DEADLINE_MS)?;
-    }
-    let before = deadlines.commit_ms.saturating_add(deadlines.transfer_ms);
-    if deadlines.round_ms <= before {
-        return wrong(
-            "deadlines.round_ms",
-            deadlines.round_ms,
-            format!("take more than commit_ms + transfer_ms ({before}), or every round is skipped"),
-        );
-    }
-    Ok(())
-}
-
 fn check_members(members: &[Member]) -> Checked {
     let mut names = BTreeSet::new();
     let mut keys = BTreeSet::new();
@@ -234,7 +153,8 @@ fn check_members(members: &[Member]) -> Checked {
     Ok(())
 }
 
-/// Checks what holds for a member whoever the others are; `place` is the prefix of its fields' names.
+/// Checks what holds for a member whoever the others are; `place` is the prefix of its fields'
+/// names.
 pub(super) fn check_member(place: &str, member: &Member) -> Checked {
     let field = |name: &str| format!("{place}.{name}");
     text(&field("name"), &member.name, MAX_NAME_BYTES)?;
@@ -275,41 +195,6 @@ fn check_weights(manifest: &Manifest) -> Checked {
             }
             Some(Weights::Equal) | None => {}
         }
-    }
-    Ok(())
-}
-
-fn text(field: &str, value: &str, limit: usize) -> Checked {
-    if value.is_empty() || value.len() > limit {
-        return wrong(field, format!("{} bytes long", value.len()), format!("1 to {limit} bytes"));
-    }
-    if value.trim() != value {
-        return wrong(field, format!("{value:?}"), "no space at the ends");
-    }
-    if let Some(hidden) = first_hidden(value) {
-        let remedy = format!("write it without {hidden}, a character that nobody sees");
-        return wrong(field, format!("{value:?}"), remedy);
-    }
-    Ok(())
-}
-
-fn between(field: &str, value: u64, least: u64, most: u64) -> Checked {
-    if value < least || value > most {
-        return wrong(field, value, format!("take {least} to {most}"));
-    }
-    Ok(())
-}
-
-fn above_zero(field: &str, value: Real) -> Checked {
-    if value.get() <= 0.0 {
-        return wrong(field, value.get(), "take a number above 0");
-    }
-    Ok(())
-}
-
-fn share(field: &str, value: Real) -> Checked {
-    if !(0.0..=1.0).contains(&value.get()) {
-        return wrong(field, value.get(), "take a number from 0 to 1");
     }
     Ok(())
 }

@@ -33,6 +33,10 @@ pub struct TermsFields {
     pub weights: Option<Weights>,
     /// Largest weight that a member may declare.
     pub weight_cap: u32,
+    /// The date that chat templates write as the current one, `YYYY-MM-DD`. `None` in terms of earlier versions, which mean
+    /// 2024-07-26.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_date: Option<String>,
     /// LoRA shape.
     pub adapter: Adapter,
     /// How a round trains.
@@ -59,6 +63,7 @@ impl TermsFields {
             committee_size: Some(it.committee_size),
             weights: it.weights,
             weight_cap: it.weight_cap,
+            template_date: it.template_date,
             adapter: it.adapter,
             training: it.training,
             pruning: it.pruning,
@@ -173,6 +178,7 @@ impl Offer {
             committee_size: committee,
             weights: terms.weights,
             weight_cap: terms.weight_cap,
+            template_date: terms.template_date,
             base_model: self.base_model,
             adapter: terms.adapter,
             training: terms.training,

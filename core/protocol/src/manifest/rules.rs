@@ -19,7 +19,7 @@ pub struct SetTooSmall {
 /// How many may fail and how many must agree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Rules {
-    /// n.
+    /// n: the number of members, 3 to [`MAX_MEMBERS`](crate::limits::MAX_MEMBERS).
     pub member_count: u16,
     /// f = floor((n-1)/3): members that may be faulty in any way.
     pub max_faulty: u16,
@@ -34,7 +34,8 @@ pub struct Rules {
     /// A planted bug: a voter supports only what it holds itself.
     #[cfg(feature = "planted-bugs")]
     pub vote_by_holding: bool,
-    /// A planted bug: a member that has started relies on its journal alone and does not ask the others.
+    /// A planted bug: a member that has started relies on its journal alone and does not ask the
+    /// others.
     #[cfg(feature = "planted-bugs")]
     pub trust_the_disk: bool,
 }
@@ -58,8 +59,8 @@ impl Rules {
         }
     }
 
-    /// Reports of a quorum that must list an update before it is in U: q - f, so that one of them is honest and a
-    /// contributor that was on time at every honest member cannot be dropped.
+    /// Reports of a quorum that must list an update before it is in U: q - f, so that one of them
+    /// is honest and a contributor that was on time at every honest member cannot be dropped.
     #[must_use]
     pub const fn inclusion_threshold(&self) -> u16 {
         self.quorum.saturating_sub(self.max_faulty)

@@ -12,7 +12,7 @@ use crate::wire::codec::{self, CodecError};
 
 /// Why a manifest does not found a federation.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum FoundingError {
+pub enum ManifestSignatureError {
     /// A field is wrong.
     #[error(transparent)]
     Invalid(#[from] ManifestError),
@@ -34,7 +34,7 @@ pub enum FoundingError {
         "the signature of founder {name:?} over this manifest does not verify: let it sign again"
     )]
     WrongSignature {
-        /// Whose.
+        /// The founder's name.
         name: String,
     },
     /// The key that should sign belongs to no member.
@@ -88,24 +88,28 @@ pub fn is_founding_signature(
     verify_ed25519(key, &founding_digest(manifest), signature)
 }
 
-/// A founder's signature over a manifest. The manifest is checked first: nobody should sign nonsense.
+/// A founder's signature over a manifest. The manifest is checked first: nobody should sign
+/// nonsense.
 ///
 /// # Errors
-/// [`FoundingError::Invalid`], or [`FoundingError::NotAMember`] if the manifest does not list this key.
+/// [`ManifestSignatureError::Invalid`], or [`ManifestSignatureError::NotAMember`] if the manifest
+/// does not list this key.
 pub fn sign_founding(
     manifest: &Manifest,
     key: &ed25519_dalek::SigningKey,
-) -> Result<(MemberIndex, Signature), FoundingError> {
+) -> Result<(MemberIndex, Signature), ManifestSignatureError> {
     let valid = ValidManifest::check(manifest.clone())?;
     let identity = IdentityKey(key.verifying_key().to_bytes());
-    let member =
-        valid.member_by_key(&identity).ok_or(FoundingError::NotAMember { key: identity })?;
+    let member = valid
+        .member_by_key(&identity)
+        .ok_or(ManifestSignatureError::NotAMember { key: identity })?;
     let signature = Ed25519::new(key.clone()).sign(&founding_digest(&valid.digest()));
     Ok((member, signature))
 }
 
-/// A manifest whose fields make sense, with the numbers that follow from it. Made by [`ValidManifest::check`] (fields
-/// only) or [`ValidManifest::founded`] (fields and every founder's signature).
+/// A manifest whose fields make sense, with the numbers that follow from it. Made by
+/// [`ValidManifest::check`] (fields only) or [`ValidManifest::founded`] (fields and every founder's
+/// signature).
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ValidManifest {
     manifest: Manifest,
@@ -119,7 +123,7 @@ impl ValidManifest {
     ///
     /// # Errors
     /// The first field that is wrong.
-    pub fn check(manifest: Manifest) -> Result<Self, FoundingError> {
+    pub fn check(manifest: Manifest) -> Result<Self, ManifestSignatureError> {
         let rules = check(&manifest)?;
         let bytes = codec::encode("manifest", &manifest, MAX_MANIFEST_BYTES)?;
         let digest = ManifestDigest(Use::Manifest.digest(&[&bytes]).0);
@@ -130,17 +134,17 @@ impl ValidManifest {
     /// Checks the fields and every founder's signature.
     ///
     /// # Errors
-    /// See [`FoundingError`].
-    pub fn founded(signed: SignedManifest) -> Result<Self, FoundingError> {
+    /// See [`ManifestSignatureError`].
+    pub fn founded(signed: SignedManifest) -> Result<Self, ManifestSignatureError> {
         let valid = Self::check(signed.manifest)?;
         let members = valid.manifest.members.len();
         let signatures = signed.signatures.len();
         if members != signatures {
-            return Err(FoundingError::Signatures { members, signatures });
+            return Err(ManifestSignatureError::Signatures { members, signatures });
         }
         for (member, signature) in valid.manifest.members.iter().zip(&signed.signatures) {
             if !is_founding_signature(&member.identity_key, &valid.digest, signature) {
-                return Err(FoundingError::WrongSignature { name: member.name.clone() });
+                return Err(ManifestSignatureError::WrongSignature { name: member.name.clone() });
             }
         }
         Ok(valid)

@@ -61,8 +61,9 @@ pub struct Adapter {
     pub alpha: u32,
     /// Projections that get an adapter, for instance `q_proj`.
     pub target_modules: Vec<String>,
-    /// Digest of the adapter that the first round starts from, which every member brings as files, as it does the base
-    /// model. Without it the first factor A is expanded from the federation's id, and B is zero.
+    /// Digest of the adapter that the first round starts from, which every member brings as files,
+    /// as it does the base model. Without it the first factor A is expanded from the federation's
+    /// id, and B is zero.
     pub first: Option<Digest>,
 }
 
@@ -76,7 +77,8 @@ pub enum Algorithm {
     Ffa,
     /// A and B, as the paper does; inexact.
     Fedit,
-    /// A matrix of rank by rank between two factors from a public seed; exact under addition, the fewest bytes.
+    /// A matrix of rank by rank between two factors from a public seed; exact under addition, the
+    /// fewest bytes.
     FedSb,
 }
 
@@ -109,8 +111,8 @@ pub enum PruningRule {
     /// One mask for all, from earlier sums and the beacon: what is left out costs no bytes.
     #[default]
     Shared,
-    /// Each member the smallest weights of each of its own factors, as the paper does: zeros are encrypted too, so it
-    /// saves no bytes. Kept for comparison.
+    /// Each member the smallest weights of each of its own factors, as the paper does: zeros are
+    /// encrypted too, so it saves no bytes. Kept for comparison.
     Local,
 }
 
@@ -141,8 +143,8 @@ pub struct Pruning {
 pub struct Encryption {
     /// Name of the parameter set, for instance `rlwe-sum/b16/n16`.
     pub preset: String,
-    /// Clipping bound of one coordinate of an update, in multiples of `learning_rate * steps_per_round`: what the
-    /// optimiser can move a weight in one round.
+    /// Clipping bound of one coordinate of an update, in multiples of `learning_rate *
+    /// steps_per_round`: what the optimiser can move a weight in one round.
     pub clip: Real,
 }
 
@@ -162,7 +164,8 @@ pub enum ServerOptimizer {
         /// Share of the running sum that is kept, 0 to 1.
         momentum: Real,
     },
-    /// Adam on the mean: adds `rate` times the running mean over the root of the running mean square.
+    /// Adam on the mean: adds `rate` times the running mean over the root of the running mean
+    /// square.
     Adam {
         /// Server learning rate: about the largest step of a value in one round.
         rate: Real,
@@ -175,7 +178,8 @@ pub enum ServerOptimizer {
     },
 }
 
-/// How long each phase waits for members that are late, in milliseconds. A phase ends sooner when nobody is missing.
+/// How long each phase waits for members that are late, in milliseconds. A phase ends sooner when
+/// nobody is missing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Deadlines {

@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use super::{Manifest, Member};
 use crate::ids::MemberIndex;
 
-/// What the weights of updates are. Nothing about them is sent with an update: they stand in the manifest that all members
-/// signed, so nobody counts for more than the others agreed to.
+/// What the weights of updates are. Nothing about them is sent with an update: they stand in the
+/// manifest that all members signed, so nobody counts for more than the others agreed to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Weights {

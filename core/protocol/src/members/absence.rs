@@ -1,9 +1,9 @@
-//! Who is away. A round need not wait for a member that has sent a [`Goodbye`] (it stops, is
-//! paused, sits the round out, or does not get ready), nor for one of which no signed message of
-//! this round or the one before has arrived for a while, by whichever path. It still waits for what
-//! it needs (`min_contributors`, quorums).
+//! Which members are absent. A round need not wait for a member that has sent a [`Goodbye`] (it
+//! stops, is paused, sits the round out, or does not get ready), nor for one of which no signed
+//! message of this round or the one before has arrived for a while, by whichever path. It still
+//! waits for what it needs (`min_contributors`, quorums).
 //!
-//! Whether a member is away is each member's local view and only ever ends a wait early: which
+//! Whether a member is absent is each member's local view and only ever ends a wait early: which
 //! updates are in the sum follows from q signed reports, as it does when a timer expires. So one
 //! faulty member cannot have another one left out:
 //! * it cannot sign for it;
@@ -24,8 +24,8 @@ use crate::limits::MAX_GOODBYES;
 use crate::machine::Config;
 use crate::wire::{Body, Goodbye, Leave, Nonce, Signed};
 
-/// Whole heartbeats without a message after which a member is away, and the shortest time that they
-/// may take, in milliseconds: where deadlines are very short, a busy machine must not count as
+/// Whole heartbeats without a message after which a member is absent, and the shortest time that
+/// they may take, in milliseconds: where deadlines are very short, a busy machine must not count as
 /// gone.
 const SILENCE: (u64, u64) = (3, 3_000);
 /// The same for a member that has sent a goodbye and has not shown since that it takes part.
@@ -71,8 +71,8 @@ impl Absences {
         }
     }
 
-    /// Whether another member is away, judged by its messages.
-    pub(super) fn is_away(&self, member: MemberIndex) -> bool {
+    /// Whether another member is absent, judged by its messages.
+    pub(super) fn is_absent(&self, member: MemberIndex) -> bool {
         self.of.get(member.position()).is_some_and(|absence| {
             absence.silent_beats >= self.patience
                 || absence.goodbye.is_some() && absence.confirmed >= self.confirmation
@@ -84,9 +84,9 @@ impl Absences {
         self.of.get(member.position()).is_some_and(|absence| absence.seen)
     }
 
-    /// Why another member is away, if it has announced a reason.
+    /// Why another member is absent, if it has announced a reason.
     pub(crate) fn reason(&self, member: MemberIndex) -> Option<Leave> {
-        let absence = self.of.get(member.position()).filter(|_| self.is_away(member))?;
+        let absence = self.of.get(member.position()).filter(|_| self.is_absent(member))?;
         absence.goodbye.map(|goodbye| goodbye.why)
     }
 

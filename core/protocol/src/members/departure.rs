@@ -1,5 +1,5 @@
-//! The announcements of the own absence, so that others need not wait for this member; see
-//! `absence` for how they use them. An absence is announced once in each round, again at every
+//! The announcements of this member's own absence, so that others need not wait for this member;
+//! see `absence` for how they use them. An absence is announced once in each round, again at every
 //! heartbeat, and taken back at once when it is over.
 
 use super::absence::whole_heartbeats;
@@ -82,7 +82,7 @@ impl Departure {
         }
     }
 
-    /// The announcement of the own absence, if there is one.
+    /// The announcement of this member's own absence, if there is one.
     pub(crate) fn goodbye(&self) -> Option<Goodbye> {
         let (_, why) = self.announced?;
         Some(Goodbye { incarnation: self.nonce, number: self.number, why })

@@ -17,11 +17,11 @@ use crate::wire::journal::{MissedAnswer, Note};
 pub(crate) struct Exclusions(BTreeMap<MemberIndex, MissedAnswer>);
 
 /// How a round ended for those who contributed to it.
-pub(crate) struct RoundDebts {
+pub(crate) struct UnansweredComplaints {
     /// Whose update was known.
     pub(crate) contributors: Vec<MemberIndex>,
     /// Who of them owed an answer.
-    pub(crate) owing: Vec<MemberIndex>,
+    pub(crate) debtors: Vec<MemberIndex>,
 }
 
 impl Exclusions {
@@ -30,7 +30,7 @@ impl Exclusions {
         self.0 = known.into_iter().collect();
     }
 
-    /// Until which round `member` is left out of the own reports, if it is.
+    /// Until which round `member` is left out of this member's own reports, if it is.
     pub(crate) fn until(&self, cx: &Cx, member: MemberIndex) -> Option<Round> {
         let round = cx.round();
         let is_out = |missed: &&MissedAnswer| round < missed.until;
@@ -41,14 +41,19 @@ impl Exclusions {
         self.0.get(&member).filter(is_out).map(|missed| missed.until)
     }
 
-    /// Whether updates of `member` are left out of the own report in this round.
+    /// Whether updates of `member` are left out of this member's own report in this round.
     pub(crate) fn is_excluded(&self, cx: &Cx, member: MemberIndex) -> bool {
         self.until(cx, member).is_some()
     }
 
     /// The round `ended` is over; what is remembered of its contributors belongs to the next one.
-    pub(crate) fn begin_round(&mut self, cx: &mut Cx, ended: Round, debts: &RoundDebts) {
-        self.round_ended(ended, &debts.contributors, &debts.owing);
+    pub(crate) fn begin_round(
+        &mut self,
+        cx: &mut Cx,
+        ended: Round,
+        unanswered: &UnansweredComplaints,
+    ) {
+        self.round_ended(ended, &unanswered.contributors, &unanswered.debtors);
         if !self.0.is_empty() {
             let known = self.0.iter().map(|(member, missed)| (*member, *missed)).collect();
             // If it cannot be written, a restart forgets it: then the contributor is listed.
@@ -56,8 +61,8 @@ impl Exclusions {
         }
     }
 
-    fn round_ended(&mut self, ended: Round, contributors: &[MemberIndex], owing: &[MemberIndex]) {
-        for member in owing {
+    fn round_ended(&mut self, ended: Round, contributors: &[MemberIndex], debtors: &[MemberIndex]) {
+        for member in debtors {
             let known =
                 self.0.entry(*member).or_insert(MissedAnswer { times: 0, until: ended, clean: 0 });
             if ended >= known.until {
@@ -68,7 +73,7 @@ impl Exclusions {
             }
         }
         self.0.retain(|member, missed| {
-            if ended >= missed.until && contributors.contains(member) && !owing.contains(member) {
+            if ended >= missed.until && contributors.contains(member) && !debtors.contains(member) {
                 missed.clean = missed.clean.saturating_add(1);
             }
             missed.clean < term(missed.times)
@@ -101,8 +106,8 @@ mod tests {
             assert_eq!(until(&exclusions), Some(ended + 1 + rounds));
             // What it does while it is left out changes nothing.
             for round in ended + 1..ended + 1 + rounds {
-                let owing: &[MemberIndex] = if round % 2 == 0 { &[SILENT] } else { &[] };
-                exclusions.round_ended(Round(round), &[SILENT], owing);
+                let debtors: &[MemberIndex] = if round % 2 == 0 { &[SILENT] } else { &[] };
+                exclusions.round_ended(Round(round), &[SILENT], debtors);
             }
             ended += 1 + rounds;
             assert_eq!(until(&exclusions), Some(ended));

@@ -31,7 +31,7 @@ impl SealingKeys {
         self.of.get(member.position())?.get(&round)
     }
 
-    /// Whether the own sealing key for `round` is here.
+    /// Whether this member's own sealing key for `round` is here.
     pub(crate) fn has_own(&self, round: Round) -> bool {
         self.of(self.me, round).is_some()
     }
@@ -85,8 +85,8 @@ impl SealingKeys {
         }
     }
 
-    /// The own sealing key for `round` is on disk. It is announced before the round begins, unless
-    /// this member is recovering. Returns whether it is of use.
+    /// This member's own sealing key for `round` is on disk. It is announced before the round
+    /// begins, unless this member is recovering. Returns whether it is of use.
     pub(crate) fn on_made(
         &mut self,
         cx: &mut Cx,
@@ -106,8 +106,8 @@ impl SealingKeys {
         true
     }
 
-    /// Announces the own sealing keys that were made while this member was recovering. All know
-    /// that of the manifest.
+    /// Announces this member's own sealing keys that were made while this member was recovering.
+    /// All know that of the manifest.
     pub(crate) fn announce(&self, cx: &mut Cx) {
         let me = self.me.position();
         let members = &cx.config.manifest.manifest().members;

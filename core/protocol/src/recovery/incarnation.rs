@@ -1,10 +1,10 @@
-//! The number of the own incarnation: which start of this member it is. It orders heartbeats
-//! (`members::newest`).
+//! The number of this member's own incarnation: which start of this member it is. It orders
+//! heartbeats (`members::newest`).
 //!
 //! A random number has no order, and one that is kept on disk dies with the disk. So an incarnation
 //! takes its number when it has asked the others what was sent before: one above the greatest that
-//! the own journal knows and that the answers prove. The proof is the newest heartbeat of an
-//! earlier incarnation, with the asker's own signature: nobody can drive the numbers up.
+//! this member's own journal knows and that the answers prove. The proof is the newest heartbeat of
+//! an earlier incarnation, with the asker's own signature: nobody can drive the numbers up.
 //!
 //! Members that did not respond may know a newer incarnation: one that lasted for a moment, on a
 //! disk that is lost. To them the new incarnation looks old. They return the newer heartbeat; this
@@ -28,7 +28,7 @@ pub(crate) struct Incarnation {
 
 impl Incarnation {
     /// The pair of numbers for the next heartbeat.
-    pub(crate) const fn next_beat(&mut self) -> (u64, u64) {
+    pub(crate) const fn next_heartbeat_number(&mut self) -> (u64, u64) {
         self.beats = self.beats.saturating_add(1);
         (self.number, self.beats)
     }

@@ -1,5 +1,5 @@
 //! What a member has sent in this round that binds it: recovery replies to others, and the check of
-//! others' replies against the own journal.
+//! others' replies against this member's own journal.
 
 use crate::context::Cx;
 use crate::ids::MemberIndex;

@@ -21,7 +21,7 @@ pub(crate) use shares::Shares;
 use super::set_commitments::SetCommitments;
 use crate::context::Cx;
 use crate::ids::{CommitmentDigest, MemberIndex};
-use crate::members::{Members, RoundDebts, SealingKeys};
+use crate::members::{Members, SealingKeys, UnansweredComplaints};
 use crate::status::Refusal;
 use crate::wire::journal::Note;
 use crate::wire::{Body, UpdateSet};
@@ -38,8 +38,8 @@ pub(crate) struct Collect {
 }
 
 impl Collect {
-    /// commit: contributes the own update and fetches those of others. Returns true once no
-    /// commitment is waited for.
+    /// commit: contributes this member's own update and fetches those of others. Returns true once
+    /// no commitment is waited for.
     pub(super) fn commit(&mut self, cx: &mut Cx, members: &Members, keys: &SealingKeys) -> bool {
         self.commitments.contribute(cx, keys, true);
         self.fetch_updates(cx, members);
@@ -70,7 +70,7 @@ impl Collect {
         self.commitments.misshape_of(first).or_else(rejected)
     }
 
-    /// Whether the own share of the first update of `member` is valid.
+    /// Whether this member's own share of the first update of `member` is valid.
     pub(crate) fn has_valid_share_of(&self, member: MemberIndex) -> bool {
         self.commitments.first_of(member).is_some_and(|digest| self.shares.is_valid(digest))
     }
@@ -96,7 +96,7 @@ impl Collect {
             first.contains_key(&member)
                 || members.is_banned(member)
                 || members.exclusions.is_excluded(cx, member)
-                || enough && members.is_away(member)
+                || enough && members.is_absent(member)
                 || self.is_too_late(cx, member)
         })
     }
@@ -138,7 +138,7 @@ impl Collect {
         report.is_none_or(|(set, _)| set.has_commitment(digest))
     }
 
-    /// Fetches and tests the own share of an update. Returns whether it is valid.
+    /// Fetches and tests this member's own share of an update. Returns whether it is valid.
     pub(crate) fn fetch_share(
         &self,
         cx: &mut Cx,
@@ -204,8 +204,8 @@ impl Collect {
         true
     }
 
-    /// Whether nobody present could supply what an update lacks: its contributor is away, and
-    /// either no other member present has all of it or the own share is bad.
+    /// Whether nobody present could supply what an update lacks: its contributor is absent, and
+    /// either no other member present has all of it or this member's own share is bad.
     fn is_out_of_reach(
         &self,
         cx: &Cx,
@@ -215,7 +215,7 @@ impl Collect {
     ) -> bool {
         let is_bad = self.shares.state(digest) == Some(Share::Bad);
         let mut holders = self.availability.holders_of(&cx.election, digest);
-        members.is_away(contributor) && (is_bad || holders.all(|m| members.is_away(m)))
+        members.is_absent(contributor) && (is_bad || holders.all(|m| members.is_absent(m)))
     }
 
     /// A heartbeat tick: failed fetches may be tried again, so all unfinished updates are scanned,
@@ -245,7 +245,7 @@ impl Collect {
         let in_committee = cx.election.in_committee(cx.me());
         let first: Vec<CommitmentDigest> = self.commitments.first().values().copied().collect();
         for digest in first {
-            let whole = self.availability.is_whole(&digest);
+            let whole = self.availability.is_complete(&digest);
             if self.shares.state(&digest).is_none() || (in_committee && !whole) {
                 self.commitments.mark(digest);
             }
@@ -265,7 +265,7 @@ impl Collect {
         }
     }
 
-    /// The host has resealed a share of the own update for `member`.
+    /// The host has resealed a share of this member's own update for `member`.
     pub(crate) fn on_own_resealed(
         &mut self,
         cx: &mut Cx,
@@ -277,17 +277,17 @@ impl Collect {
         resealing.on_resealed(cx, openings, (own, member), sealed);
     }
 
-    /// The host has opened a share of the own update, that of `member`.
+    /// The host has opened a share of this member's own update, that of `member`.
     pub(crate) fn on_own_opened(&mut self, cx: &mut Cx, member: MemberIndex, opening: Vec<u8>) {
         let Some(own) = self.commitments.own() else { return };
         Resealing::on_opened(cx, &mut self.shares.openings, (own, member), opening);
     }
 
     /// How the round ends for those who contributed to it.
-    pub(crate) fn debts(&self) -> RoundDebts {
-        RoundDebts {
+    pub(crate) fn unanswered(&self) -> UnansweredComplaints {
+        UnansweredComplaints {
             contributors: self.commitments.first().keys().copied().collect(),
-            owing: self.shares.complaints.owing().collect(),
+            debtors: self.shares.complaints.debtors().collect(),
         }
     }
 }

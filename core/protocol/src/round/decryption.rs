@@ -56,8 +56,8 @@ pub(crate) struct Decryption {
     /// How many partial decryptions the last combine job had.
     combined_with: usize,
     pub(crate) key: SumKey,
-    /// Members whose answers the own combine job found to be wrong, until the proof is put
-    /// together.
+    /// Members whose answers this member's own combine job found to be wrong, until the proof is
+    /// put together.
     culprits: Vec<MemberIndex>,
 }
 
@@ -82,8 +82,8 @@ impl Decryption {
         self.combined_with > 0 || self.key.opened().is_some()
     }
 
-    /// Computes the own partial decryption as soon as the own shares of every update in the set are
-    /// valid.
+    /// Computes this member's own partial decryption as soon as this member's own shares of every
+    /// update in the set are valid.
     pub(super) fn release(
         &self,
         cx: &mut Cx,
@@ -108,7 +108,7 @@ impl Decryption {
         }
     }
 
-    /// The host has computed the own partial decryption for the decided set.
+    /// The host has computed this member's own partial decryption for the decided set.
     pub(crate) fn on_partial_made(
         &mut self,
         cx: &mut Cx,

@@ -142,7 +142,7 @@ impl Finish {
         }
     }
 
-    /// The own record with the signatures of a quorum, once they are here.
+    /// This member's own record with the signatures of a quorum, once they are here.
     pub(crate) fn certified(
         &self,
         cx: &mut Cx,

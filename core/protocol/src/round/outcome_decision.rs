@@ -34,7 +34,7 @@ impl OutcomeDecision {
         if key.opened().is_some()
             || cx.clock.decrypt_over
             || agreement.cast().next().is_some()
-            || agreement.is_under_way()
+            || agreement.is_in_progress()
         {
             self.vote.start();
         }
@@ -97,5 +97,5 @@ impl Judge for OutcomeJudge<'_> {
         None
     }
 
-    fn before_keeping(&mut self, _: &mut Cx, _: &Value) {}
+    fn before_accepting(&mut self, _: &mut Cx, _: &Value) {}
 }

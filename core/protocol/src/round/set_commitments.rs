@@ -57,8 +57,8 @@ impl SetCommitments {
         self.missing.remove(digest)
     }
 
-    /// Persists the commitments of `set` that are known here and not in the journal yet; the own
-    /// one is there as such.
+    /// Persists the commitments of `set` that are known here and not in the journal yet; this
+    /// member's own one is there as such.
     pub(crate) fn keep(
         &mut self,
         cx: &mut Cx,

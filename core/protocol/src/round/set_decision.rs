@@ -163,7 +163,7 @@ impl SetDecision {
             sums::too_small(cx, &error, (body, signature));
             return None;
         }
-        if !Self::is_well_founded(cx, &proposal) {
+        if !Self::follows_from_reports(cx, &proposal) {
             cx.dropped("proposal: not valid by what it carries");
             return None;
         }
@@ -175,7 +175,7 @@ impl SetDecision {
 
     /// Whether polka and justification, as far as there are any, hold; an aggregate needs one of
     /// them.
-    fn is_well_founded(cx: &Cx, proposal: &Proposal) -> bool {
+    fn follows_from_reports(cx: &Cx, proposal: &Proposal) -> bool {
         let Some(has_polka) = Driver::polka(cx, proposal) else { return false };
         match (&proposal.value, &proposal.justification) {
             (Value::Aggregate { set, aggregate }, Some(justification)) => {
@@ -223,7 +223,7 @@ impl Judge for SetJudge<'_> {
         self.sums.justification(cx)
     }
 
-    fn before_keeping(&mut self, cx: &mut Cx, value: &Value) {
+    fn before_accepting(&mut self, cx: &mut Cx, value: &Value) {
         if let Value::Aggregate { set, .. } = value {
             self.set_commitments.keep(cx, &self.collect.commitments, set);
         }
@@ -237,7 +237,7 @@ impl SetJudge<'_> {
     fn reject_what_is_not_here(&self, values: &Values, validity: &mut ValueValidity) {
         let is_here = |id: &crate::ids::ValueDigest| match values.get(id) {
             Some(Value::Aggregate { set, .. }) => {
-                set.commitments().all(|update| self.collect.availability.is_whole(&update))
+                set.commitments().all(|update| self.collect.availability.is_complete(&update))
             }
             _ => true,
         };

@@ -6,7 +6,8 @@ use crate::ids::{MemberIndex, Round};
 use crate::limits::MAX_EVIDENCE_BYTES;
 use crate::object::ObjectRef;
 
-/// The sender has checked [`Evidence`](crate::wire::evidence::Evidence) against `member`, and gives it to whoever asks.
+/// The sender has checked [`Evidence`](crate::wire::evidence::Evidence) against `member`, and gives
+/// it to whoever asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Accusation {
     /// The accused member.

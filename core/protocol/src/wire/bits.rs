@@ -11,7 +11,8 @@ use crate::ids::MemberIndex;
 /// Bytes that take no allocation: a heartbeat has a dozen bitmaps of at most 100 members.
 const INLINE_BYTES: usize = 16;
 
-/// A set of members: bit m of byte m / 8 for member m. As long as the member count needs, no longer.
+/// A set of members: bit m of byte m / 8 for member m. As long as the member count needs, no
+/// longer.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Bits(SmallVec<[u8; INLINE_BYTES]>);
 

@@ -24,7 +24,7 @@ pub enum Body {
     HaveUpdates(Vec<CommitmentDigest>),
     /// transfer: the sender has no valid share of a committed update.
     Complaint(Box<Complaint>),
-    /// transfer: a contributor's answer to a complaint, in clear.
+    /// transfer: a contributor's answer to a complaint, in the clear.
     ShareOpening {
         /// The contributor's commitment.
         commitment: CommitmentDigest,
@@ -106,7 +106,7 @@ pub enum Body {
 }
 
 impl Body {
-    /// The kind's name for people: in logs, in the reasons of dropped messages and in evidence.
+    /// The kind's name for operators: in logs, in the reasons of dropped messages and in evidence.
     #[must_use]
     pub const fn kind(&self) -> &'static str {
         match self {

@@ -23,7 +23,8 @@ pub struct Certificate {
 }
 
 impl Certificate {
-    /// Whether a quorum of different members signed this vote in `round`, and nobody else is listed.
+    /// Whether a quorum of different members signed this vote in `round`, and nobody else is
+    /// listed.
     #[must_use]
     pub fn is_valid(&self, roster: &Roster<'_>, round: Round) -> bool {
         let body = Body::Vote(Vote {

@@ -1,7 +1,8 @@
 //! One canonical, bounded encoding for everything on the wire, in the journal and in the ledger.
 //!
-//! postcard leaves freedom (overlong integers, trailing bytes); decoding here takes it away: what decodes encodes back
-//! to the same bytes, so a digest or a signature over a value is one over its bytes.
+//! postcard leaves freedom (overlong integers, trailing bytes); decoding here takes it away: what
+//! decodes encodes back to the same bytes, so a digest or a signature over a value is one over its
+//! bytes.
 
 use postcard::ser_flavors::Flavor;
 use serde::Serialize;
@@ -60,8 +61,8 @@ pub enum CodecError {
 /// The canonical bytes of `value`.
 ///
 /// # Errors
-/// [`CodecError::TooLong`] over `limit`; [`CodecError::Malformed`] if postcard refuses, which no type of this crate
-/// gives it reason to.
+/// [`CodecError::TooLong`] over `limit`; [`CodecError::Malformed`] if postcard refuses, which no
+/// type of this crate gives it reason to.
 pub fn encode<T: Serialize>(
     what: &'static str,
     value: &T,

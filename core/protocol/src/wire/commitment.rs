@@ -16,8 +16,9 @@ pub struct CommitmentBody {
     ///
     /// [`Body::Complaint`]: super::Body::Complaint
     pub sealed_shares: Vec<Option<ObjectRef>>,
-    /// The published part of the key's sharing: a digest for each member's share and the polynomials of the low-degree
-    /// test; opaque here, at most [`MAX_SHARES_BYTES`](crate::limits::MAX_SHARES_BYTES).
+    /// The published part of the key's sharing: a digest for each member's share and the
+    /// polynomials of the low-degree test; opaque here, at most
+    /// [`MAX_SHARES_BYTES`](crate::limits::MAX_SHARES_BYTES).
     pub shares: Vec<u8>,
     /// What the slots mean: tensors, mask, order.
     pub layout: LayoutDigest,

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::ids::CommitmentDigest;
 
-/// The sender's sealed share is missing, does not open, or is not the one that the commitment binds.
+/// The sender's sealed share is missing, does not open, or is not the one that the commitment
+/// binds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Complaint {
     /// The contributor's commitment.
@@ -20,8 +21,10 @@ pub struct Complaint {
 pub enum Remedy {
     /// The share, sealed to the complaint's key. Sent to the contributor only.
     Reseal,
-    /// The same, because the contributor has not answered. Sent to all, who forward it to the contributor.
+    /// The same, because the contributor has not answered. Sent to all, who forward it to the
+    /// contributor.
     ResealInPublic,
-    /// The share in clear, because a resealed share does not open. Sent to all and forwarded as well.
+    /// The share in the clear, because a resealed share does not open. Sent to all and forwarded as
+    /// well.
     Open,
 }

@@ -1,9 +1,10 @@
 //! Proof of misbehaviour, which anybody can check with the manifest in hand.
 //!
-//! A proof holds all that its check needs, and nothing that the accused has not signed counts against it, but for what at
-//! least one honest member must have signed as well (f + 1 rejections, a quorum's certificate). So an honest member cannot
-//! be accused by up to f others, whatever they sign. [`Evidence::check`] checks what this crate can compute;
-//! [`Proof::WrongOpening`] and [`Proof::WrongAnswer`] need the arithmetic of the encryption as well, which the host brings.
+//! A proof holds all that its check needs, and nothing that the accused has not signed counts
+//! against it, but for what at least one honest member must have signed as well (f + 1 rejections,
+//! a quorum's certificate). So an honest member cannot be accused by up to f others, whatever they
+//! sign. [`Evidence::check`] checks what this crate can compute; [`Proof::WrongOpening`] and
+//! [`Proof::WrongAnswer`] need the arithmetic of the encryption as well, which the host brings.
 
 mod answer;
 mod equivocation;
@@ -78,7 +79,7 @@ pub enum Rule {
     WrongOpening,
     /// A ciphertext has the form that the terms give it.
     MalformedCiphertext,
-    /// Partial decryptions are the sum of the own shares.
+    /// Partial decryptions are the sum of this member's own shares.
     WrongAnswer,
 }
 

@@ -9,8 +9,8 @@ use crate::sign::Signature;
 /// Where the sender is; the envelope names its round.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Heartbeat {
-    /// The sender's incarnation; 0 while it is not known yet. Of two heartbeats of one sender the one with
-    /// the greater pair of `incarnation` and `number` is the newer.
+    /// The sender's incarnation; 0 while it is not known yet. Of two heartbeats of one sender the
+    /// one with the greater pair of `incarnation` and `number` is the newer.
     pub incarnation: u64,
     /// Number of the heartbeat in that incarnation.
     pub number: u64,

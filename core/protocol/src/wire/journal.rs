@@ -1,7 +1,7 @@
 //! What a member must remember across a restart so that it never contradicts itself.
 //!
-//! Each entry is one [`Effect::Persist`](crate::effect::Effect::Persist): a version byte and a canonical encoding. Later
-//! entries of a kind replace earlier ones of the same round.
+//! Each entry is one [`Effect::Persist`](crate::effect::Effect::Persist): a version byte and a
+//! canonical encoding. Later entries of a kind replace earlier ones of the same round.
 
 mod first_version;
 mod voting;
@@ -54,10 +54,11 @@ pub enum Note {
     Signed(Box<Record>),
     /// This member takes part in the round: before any other statement in it.
     Ready,
-    /// Members whose `Ready` is here, with their signatures, before heartbeats list them. Adds to earlier ones.
+    /// Members whose `Ready` is here, with their signatures, before heartbeats list them. Adds to
+    /// earlier ones.
     Present(Vec<(MemberIndex, Signature)>),
-    /// A commitment of another member, with that member's signature: before this member reports it, and when it is in the
-    /// decided set. Its contributor may be gone when the sum is opened.
+    /// A commitment of another member, with that member's signature: before this member reports it,
+    /// and when it is in the decided set. Its contributor may be gone when the sum is opened.
     Kept {
         /// Whose commitment it is.
         contributor: MemberIndex,
@@ -73,18 +74,19 @@ pub enum Note {
         /// Digest of the opened sum.
         sum: SumDigest,
     },
-    /// All rounds before this one have their records in the ledger. So there is an entry of the newest round at any time, and
-    /// a ledger that was lost or cut is noticed.
+    /// All rounds before this one have their records in the ledger. So there is an entry of the
+    /// newest round at any time, and a ledger that was lost or cut is noticed.
     Reached,
-    /// A commitment whose ciphertext this member, of the committee, found malformed: before it announces that.
+    /// A commitment whose ciphertext this member, of the committee, found malformed: before it
+    /// announces that.
     Rejected(CommitmentDigest),
     /// The number of this member's incarnation; written again in every round.
     Incarnation(u64),
-    /// The share of this member in the own update is opened to all, before it is: at most f of them, across restarts. Adds to
-    /// earlier ones.
+    /// The share of this member in this member's own update is opened to all, before it is: at most
+    /// f of them, across restarts. Adds to earlier ones.
     ShareOpened(MemberIndex),
-    /// Contributors that are excluded from this round, or have been lately, because they left complaints unanswered; as the
-    /// round began.
+    /// Contributors that are excluded from this round, or have been lately, because they left
+    /// complaints unanswered; as the round began.
     Excluded(Vec<(MemberIndex, MissedAnswer)>),
 }
 

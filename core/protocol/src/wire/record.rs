@@ -1,5 +1,5 @@
-//! What the ledger consists of: today one record a round, signed by a quorum. Its verification is in
-//! [`ledger`](crate::ledger).
+//! What the ledger consists of: today one record a round, signed by a quorum. Its verification is
+//! in [`ledger`](crate::ledger).
 
 use serde::{Deserialize, Serialize};
 
@@ -41,16 +41,17 @@ pub enum Outcome {
     Skipped,
 }
 
-/// The decided values of one round. Only these are signed, so that every honest member signs the same bytes.
+/// The decided values of one round. Only these are signed, so that every honest member signs the
+/// same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
     /// The federation.
     pub federation: FederationId,
     /// The manifest in force.
     pub manifest: ManifestDigest,
-    /// Which epoch.
+    /// The epoch of the round.
     pub epoch: Epoch,
-    /// Which round.
+    /// The round that ended.
     pub round: Round,
     /// Digest of the record before; the manifest digest for the first.
     pub previous: RecordDigest,
@@ -77,7 +78,8 @@ pub struct CertifiedRecord {
 
 /// An entry of the ledger, by kind: a byte in messages, a number in files (there
 /// [`RECORD_ENTRY`](crate::ledger::RECORD_ENTRY)). Only add at the end: changes of the members and
-/// evaluations would be further kinds. A program that does not know a kind refuses it by its number.
+/// evaluations would be further kinds. A program that does not know a kind refuses it by its
+/// number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LedgerEntry {
     /// How a round ended.

@@ -1,4 +1,5 @@
-//! A proposer's q reports, in one message: a dictionary of all listed updates, a bitmap and a signature for each report.
+//! A proposer's q reports, in one message: a dictionary of all listed updates, a bitmap and a
+//! signature for each report.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -33,7 +34,8 @@ pub struct ReportBundle {
 pub type SignedReport = (UpdateSet, Signature);
 
 impl ReportBundle {
-    /// Packs the `quorum` longest of `reports` (the lower index first among equals); `None` if there are fewer.
+    /// Packs the `quorum` longest of `reports` (the lower index first among equals); `None` if
+    /// there are fewer.
     #[must_use]
     pub fn pack(reports: &BTreeMap<MemberIndex, SignedReport>, quorum: u16) -> Option<Self> {
         let quorum = usize::from(quorum);
@@ -62,8 +64,8 @@ impl ReportBundle {
         Some(Self { dictionary, reports })
     }
 
-    /// The reports, unpacked: reporter, listed updates, signature. One that lists two updates of one
-    /// contributor is none: its reporter cannot have signed it.
+    /// The reports, unpacked: reporter, listed updates, signature. One that lists two updates of
+    /// one contributor is none: its reporter cannot have signed it.
     pub fn reports(&self) -> impl Iterator<Item = (MemberIndex, UpdateSet, Signature)> + '_ {
         self.reports.iter().filter_map(|report| {
             let dictionary = self.dictionary.iter().enumerate();
@@ -104,7 +106,8 @@ impl ReportBundle {
             })
     }
 
-    /// Bounds that hold for every honest collection, checked before anything else is computed from it.
+    /// Bounds that hold for every honest collection, checked before anything else is computed from
+    /// it.
     pub(super) fn is_within_bounds(&self, member_count: u16) -> bool {
         let n = usize::from(member_count.min(MAX_MEMBERS));
         self.reports.len() <= n

@@ -9,9 +9,10 @@ use crate::hash::Use;
 use crate::ids::{CommitmentDigest, MemberIndex, SetDigest};
 use crate::limits::MAX_MEMBERS;
 
-/// Updates, each named by its contributor and the digest of its commitment: ascending by contributor,
-/// at most one for each, at most [`MAX_MEMBERS`]. A list from elsewhere becomes a set only through
-/// [`TryFrom`], which decoding uses too, so whoever holds a set need not check it again.
+/// Updates, each named by its contributor and the digest of its commitment: ascending by
+/// contributor, at most one for each, at most [`MAX_MEMBERS`]. A list from elsewhere becomes a set
+/// only through [`TryFrom`], which decoding uses too, so whoever holds a set need not check it
+/// again.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "Vec<(MemberIndex, CommitmentDigest)>")]
 pub struct UpdateSet(Vec<(MemberIndex, CommitmentDigest)>);

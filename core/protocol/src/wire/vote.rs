@@ -32,14 +32,15 @@ pub enum Decision {
 pub enum Value {
     /// Set: open the sum of exactly these.
     Aggregate {
-        /// U.
+        /// The decided set, U.
         set: UpdateSet,
         /// The sum of its ciphertexts.
         aggregate: ObjectRef,
     },
     /// Set: open nothing this round.
     Skip,
-    /// Outcome: the sum was opened. Anyone who has the aggregate can see whether the key opens it to this sum.
+    /// Outcome: the sum was opened. Anyone who has the aggregate can see whether the key opens it
+    /// to this sum.
     Opened {
         /// The key K.
         key: ObjectRef,
@@ -82,11 +83,12 @@ impl Value {
         value_digest(&[b"opened", key_name.as_bytes(), sum.as_bytes()])
     }
 
-    /// A digest of root and length of a key: what records keep of it, so that their certificates can be checked. In records
-    /// of the first version another digest of the key is in that place.
+    /// A digest of root and length of a key: what records keep of it, so that their certificates
+    /// can be checked. In records of the first version another digest of the key is in that place.
     #[must_use]
     pub fn key_name(key: &ObjectRef) -> KeyDigest {
-        // No key has no bytes: this is one of the first version, out of a journal (`journal::first_version`).
+        // No key has no bytes: this is one of the first version, out of a journal
+        // (`journal::first_version`).
         if key.length == 0 {
             return KeyDigest(key.root.0);
         }

@@ -1,4 +1,4 @@
-//! `adapter_config.json` as PEFT reads and writes it. Every field is interpreted, without effect on
+//! `adapter_config.json` as PEFT reads it. Every field is interpreted, without effect on
 //! a finished adapter, or refused by name. The fields are those of `LoraConfig` in PEFT 0.21
 //! (`peft/tuners/lora/config.py`).
 
@@ -6,16 +6,22 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::ordered::Ordered;
 use super::patterns::{Patterns, Targets};
 use super::refused;
-use crate::federated::AdapterSpec;
 use crate::{Result, TrainError};
+
+/// What PEFT takes where the file has no `r` or `lora_alpha`.
+const DEFAULT_RANK: usize = 8;
+const DEFAULT_ALPHA: f64 = 8.0;
 
 /// The settings that select the adapted modules, and their ranks and scales.
 pub(super) struct PeftConfig {
+    /// What the file calls the base model: a path or a name.
+    pub(super) base_model: String,
     rank: usize,
     alpha: f64,
     /// rsLoRA: the scale is alpha / sqrt(rank).
@@ -33,95 +39,118 @@ pub(super) enum OneOrMany<T> {
     Many(Vec<T>),
 }
 
+/// The fields whose order in the file is significant.
 #[derive(Deserialize)]
-struct RawConfig {
-    peft_type: Option<String>,
-    r: usize,
-    lora_alpha: f64,
-    target_modules: Option<OneOrMany<String>>,
-    exclude_modules: Option<OneOrMany<String>>,
-    layers_to_transform: Option<OneOrMany<usize>>,
-    layers_pattern: Option<OneOrMany<String>>,
-    #[serde(default)]
-    use_rslora: bool,
+struct InOrder {
     rank_pattern: Option<Ordered<usize>>,
     alpha_pattern: Option<Ordered<f64>>,
-    #[serde(flatten)]
-    rest: BTreeMap<String, Value>,
-}
-
-/// The text of an `adapter_config.json` for `spec`.
-pub(super) fn to_json(spec: &AdapterSpec, base_model: &str) -> String {
-    let mut names: Vec<&str> = spec.target_modules.iter().map(|p| p.name()).collect();
-    names.sort_unstable();
-    let json = serde_json::json!({
-        "base_model_name_or_path": base_model,
-        "bias": "none",
-        "fan_in_fan_out": false,
-        "inference_mode": true,
-        "init_lora_weights": true,
-        "lora_alpha": spec.alpha,
-        "lora_dropout": 0.0,
-        "modules_to_save": null,
-        "peft_type": "LORA",
-        "r": spec.rank,
-        "target_modules": names,
-        "task_type": "CAUSAL_LM",
-        "use_dora": false,
-        "use_rslora": false,
-    });
-    format!("{json:#}\n")
 }
 
 /// Reads an `adapter_config.json`; `path` only appears in errors.
 ///
 /// # Errors
-/// A field that makes the adapter more than `W + scale B A`, by its name, with advice.
+/// A field that makes the adapter more than `W + scale B A`, or whose value PEFT does not take
+/// either, by its name, with advice.
 pub(super) fn from_json(text: &str, path: &Path) -> Result<PeftConfig> {
-    let raw: RawConfig =
-        serde_json::from_str(text).map_err(|e| TrainError::format(path, e.to_string()))?;
-    raw.understood().map_err(|reason| TrainError::format(path, reason))
+    let bad = |reason: String| TrainError::format(path, reason);
+    let fields: BTreeMap<String, Value> =
+        serde_json::from_str(text).map_err(|e| bad(e.to_string()))?;
+    let in_order: InOrder = serde_json::from_str(text)
+        .map_err(|e| bad(format!("rank_pattern or alpha_pattern cannot be read: {e}")))?;
+    understood(Fields(fields), in_order).map_err(bad)
 }
 
-impl RawConfig {
-    fn understood(self) -> std::result::Result<PeftConfig, String> {
-        if let Some(kind) = self.peft_type.as_deref().filter(|kind| *kind != "LORA") {
-            return Err(format!("peft_type {kind:?} is not supported, only LORA"));
-        }
-        for (name, value) in &self.rest {
-            refused::check(name, value)?;
-        }
-        if !(self.lora_alpha.is_finite() && self.lora_alpha > 0.0) {
-            return Err(format!("lora_alpha is {}, not a positive number", self.lora_alpha));
-        }
-        let targets = Targets::new(
-            self.target_modules,
-            self.exclude_modules,
-            self.layers_to_transform,
-            self.layers_pattern,
-        )?;
-        let alphas = self.alpha_pattern.unwrap_or_default().0;
-        if let Some((name, alpha)) = alphas.iter().find(|(_, a)| !(a.is_finite() && *a > 0.0)) {
-            return Err(format!("alpha_pattern {name:?} is {alpha}, not a positive number"));
-        }
-        Ok(PeftConfig {
-            rank: self.r,
-            alpha: self.lora_alpha,
-            rank_stabilised: self.use_rslora,
-            ranks: Patterns::new("rank_pattern", self.rank_pattern.unwrap_or_default().0)?,
-            alphas: Patterns::new("alpha_pattern", alphas)?,
-            targets,
-        })
+/// The fields that have not been read yet, by name.
+struct Fields(BTreeMap<String, Value>);
+
+impl Fields {
+    /// Takes a field; `None` if it is missing or null. `wanted` says what it should be.
+    fn take<T: DeserializeOwned>(
+        &mut self,
+        name: &str,
+        wanted: &str,
+    ) -> std::result::Result<Option<T>, String> {
+        let Some(value) = self.0.remove(name).filter(|value| !value.is_null()) else {
+            return Ok(None);
+        };
+        let shown: String = value.to_string().chars().take(60).collect();
+        let read = serde_json::from_value(value);
+        read.map(Some).map_err(|_| format!("{name} is {shown}, not {wanted}"))
     }
 }
 
+fn understood(mut fields: Fields, in_order: InOrder) -> std::result::Result<PeftConfig, String> {
+    const NAMES: &str = "a name or a list of names";
+    let kind: Option<String> = fields.take("peft_type", "a name")?;
+    if let Some(kind) = kind.filter(|kind| kind != "LORA") {
+        return Err(format!("peft_type {kind:?} is not supported, only LORA"));
+    }
+    let rank = fields.take("r", "a whole number above zero")?.unwrap_or(DEFAULT_RANK);
+    let alpha = fields.take("lora_alpha", "a positive number")?.unwrap_or(DEFAULT_ALPHA);
+    let targets = Targets::new(
+        fields.take("target_modules", NAMES)?,
+        fields.take("exclude_modules", NAMES)?,
+        fields.take("layers_to_transform", "a layer's number or a list of them")?,
+        fields.take("layers_pattern", NAMES)?,
+    )?;
+    let rank_stabilised = fields.take("use_rslora", "true or false")?.unwrap_or(false);
+    let base_model = fields.take("base_model_name_or_path", "a text")?.unwrap_or_default();
+    for name in ["rank_pattern", "alpha_pattern"] {
+        fields.0.remove(name);
+    }
+    for (name, value) in &fields.0 {
+        refused::check(name, value)?;
+    }
+    let ranks = in_order.rank_pattern.unwrap_or_default().0;
+    let alphas = in_order.alpha_pattern.unwrap_or_default().0;
+    check_scales(rank, alpha, &ranks, &alphas)?;
+    Ok(PeftConfig {
+        base_model,
+        rank,
+        alpha,
+        rank_stabilised,
+        ranks: Patterns::new("rank_pattern", ranks)?,
+        alphas: Patterns::new("alpha_pattern", alphas)?,
+        targets,
+    })
+}
+
+/// # Errors
+/// A rank or an alpha that is no positive number.
+fn check_scales(
+    rank: usize,
+    alpha: f64,
+    ranks: &[(String, usize)],
+    alphas: &[(String, f64)],
+) -> std::result::Result<(), String> {
+    let is_scale = |alpha: f64| alpha.is_finite() && alpha > 0.0;
+    if rank == 0 {
+        return Err("r is 0, not a whole number above zero".to_owned());
+    }
+    if !is_scale(alpha) {
+        return Err(format!("lora_alpha is {alpha}, not a positive number"));
+    }
+    if let Some((name, _)) = ranks.iter().find(|(_, rank)| *rank == 0) {
+        return Err(format!("rank_pattern {name:?} is 0, not a whole number above zero"));
+    }
+    if let Some((name, alpha)) = alphas.iter().find(|(_, alpha)| !is_scale(*alpha)) {
+        return Err(format!("alpha_pattern {name:?} is {alpha}, not a positive number"));
+    }
+    Ok(())
+}
+
 impl PeftConfig {
-    /// Whether the module of this name (without PEFT's prefix) gets an adapter.
+    /// Whether the module of this name in the checkpoint gets an adapter.
     ///
     /// # Errors
     /// A pattern that takes too many steps.
     pub(super) fn is_target(&self, module: &str) -> std::result::Result<bool, String> {
         self.targets.contain(module)
+    }
+
+    /// Whether the configuration means the same projections in every layer, however many there are.
+    pub(super) fn is_alike_in_every_layer(&self) -> bool {
+        self.targets.are_alike_in_every_layer()
     }
 
     /// Rank of the module of this name, and the alpha that makes its scale alpha / rank.

@@ -13,11 +13,14 @@ use std::path::Path;
 
 use super::factors::{Adapter, check_fits};
 use super::merge::Deltas;
-use crate::load::{LoadedModel, gguf_name};
+use crate::load::{LoadedModel, gguf_is_interleaved, gguf_name};
 use crate::model::{Family, ModelConfig, layer_name, parameter_shapes};
 use crate::{Result, TrainError};
 use container::{GgufWriter, Meta};
 pub use encode::GgufType;
+
+const EMBEDDING: &str = "model.embed_tokens.weight";
+const HEAD: &str = "lm_head.weight";
 
 /// Writes an adapter as a GGUF file that llama.cpp loads together with a GGUF file of the base
 /// model. Factors are in f32. The file has a single alpha, so B of a projection with a different
@@ -65,44 +68,55 @@ pub fn export_gguf_adapter(path: &Path, config: &ModelConfig, adapter: &dyn Adap
 /// once. Matrices are stored as `matrices`, or as F16 where a row is not a whole number of blocks;
 /// vectors in f32. Memory holds one weight at a time.
 ///
+/// Returns what users of the file should know: texts that llama.cpp tokenises otherwise than
+/// transformers, one sentence each.
+///
 /// # Errors
-/// A model or tokenizer that GGUF cannot express, an adapter for another model, a value that the
-/// type cannot hold, or an I/O error.
+/// A model or tokenizer that llama.cpp does not have, an adapter for another model, a value that
+/// the type cannot hold, or an I/O error.
 pub fn export_gguf_model(
     path: &Path,
     model: &LoadedModel,
     adapter: Option<&dyn Adapter>,
     matrices: GgufType,
-) -> Result<()> {
-    let mut deltas = Deltas::new(adapter, &model.config)?;
+) -> Result<Vec<String>> {
+    let config = &model.config;
+    let mut deltas = Deltas::new(adapter, config)?;
     let mut metadata = description::model(model, matrices, path)?;
-    metadata.extend(vocabulary::metadata(model)?);
-    let shapes = parameter_shapes(&model.config);
-    let mut tensors = Vec::with_capacity(shapes.len() + 1);
+    let vocabulary = vocabulary::read(model)?;
+    metadata.extend(vocabulary.metadata);
+    let mut shapes = parameter_shapes(config);
+    if config.tied_head && config.family == Family::Olmo2 {
+        // llama.cpp wants a head of this architecture in any case.
+        shapes.push((HEAD.to_owned(), vec![config.vocab_size, config.hidden_size]));
+    }
+    let mut tensors = Vec::with_capacity(shapes.len() + 2);
     for (name, shape) in &shapes {
-        tensors.push((
-            name_of(name, &model.config, path)?,
-            shape.clone(),
-            matrices.for_shape(shape),
-        ));
+        tensors.push((name_of(name, config, path)?, shape.clone(), matrices.for_shape(shape)));
     }
-    let table = description::rope_table(&model.config);
-    if let Some(table) = &table {
-        tensors.push((description::ROPE_TABLE.to_owned(), vec![table.len()], GgufType::F32));
-    }
+    let tables = description::tables(config);
+    let listed =
+        tables.iter().map(|(name, table)| ((*name).to_owned(), vec![table.len()], GgufType::F32));
+    tensors.extend(listed);
     let mut writer = GgufWriter::create(path, &metadata, &tensors)?;
     for ((name, shape), (stored, ..)) in shapes.iter().zip(&tensors) {
-        let mut values = model.weights.read(name, shape)?;
+        let source = if config.tied_head && name == HEAD { EMBEDDING } else { name };
+        let mut values = model.weights.read(source, shape)?;
         if let Some(delta) = deltas.of(name) {
             values.iter_mut().zip(delta).for_each(|(weight, delta)| *weight += delta);
         }
+        if config.family.norm_offset() && name.ends_with("norm.weight") {
+            // Hugging Face stores the weight minus one, GGUF the weight itself.
+            values.iter_mut().for_each(|weight| *weight += 1.0);
+        }
         let rows = shape.first().copied().unwrap_or(1);
-        writer.write(stored, &stored_order(name, values, rows, &model.config))?;
+        writer.write(stored, &stored_order(name, values, rows, config))?;
     }
-    if let Some(table) = table {
-        writer.write(description::ROPE_TABLE, &table)?;
+    for (name, table) in tables {
+        writer.write(name, &table)?;
     }
-    writer.finish()
+    writer.finish()?;
+    Ok(vocabulary.notes)
 }
 
 fn name_of(name: &str, config: &ModelConfig, path: &Path) -> Result<String> {
@@ -110,13 +124,13 @@ fn name_of(name: &str, config: &ModelConfig, path: &Path) -> Result<String> {
         .ok_or_else(|| TrainError::tensor(path, name, "GGUF has no name for it"))
 }
 
-/// Rows in GGUF's order: those of queries and keys of Llama's architecture are interleaved, so that
+/// Rows in GGUF's order: those of queries and keys of some architectures are interleaved, so that
 /// neighbours are rotated together. This applies to an adapter's B as to the weight itself, and to
 /// biases.
 fn stored_order(name: &str, values: Vec<f32>, rows: usize, config: &ModelConfig) -> Vec<f32> {
-    let heads = match config.family {
-        Family::Llama | Family::Mistral if name.contains(".q_proj.") => config.heads,
-        Family::Llama | Family::Mistral if name.contains(".k_proj.") => config.kv_heads,
+    let heads = match gguf_is_interleaved(config.family) {
+        true if name.contains(".q_proj.") => config.heads,
+        true if name.contains(".k_proj.") => config.kv_heads,
         _ => return values,
     };
     let width = values.len() / rows;

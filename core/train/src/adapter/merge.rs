@@ -118,8 +118,8 @@ fn copy_companions(
     let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;
     let mut config: serde_json::Value =
         serde_json::from_str(&text).map_err(|e| TrainError::format(&path, e.to_string()))?;
-    if config["model_type"] != model.config.family.name() {
-        // A multimodal model: only its text model is written.
+    if model.config.multimodal {
+        // Only its text model is written.
         config = model.config.to_json();
     }
     // Newer files say "dtype", older ones "torch_dtype".

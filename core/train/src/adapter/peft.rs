@@ -1,12 +1,16 @@
 //! Import and export of adapters in the Hugging Face PEFT layout.
 
+mod federation;
+
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::config::{self, PeftConfig};
 use super::factors::{AdaptedProjection, LoraAdapter};
-use super::stored::{self, StoredModule};
+use super::names::ModuleNames;
+use super::stored::{self, Stored, StoredModule};
+use super::written::WrittenConfig;
 use crate::federated::{
     AdapterLayout, AdapterSpec, Algorithm, Factor, FederatedSettings, GlobalAdapter, ModuleShape,
 };
@@ -17,6 +21,10 @@ use crate::{Result, TrainError};
 const CONFIG_FILE: &str = "adapter_config.json";
 const WEIGHTS_FILE: &str = "adapter_model.safetensors";
 const PICKLE_FILE: &str = "adapter_model.bin";
+/// Maximum size of `adapter_config.json` in bytes.
+const MAX_CONFIG: u64 = 16 << 20;
+/// Maximum number of adapters that a message names.
+const MAX_NAMED: usize = 16;
 
 /// Writes `adapter_config.json` and `adapter_model.safetensors` to `folder`, which is created if
 /// needed. `base_model` is what PEFT shows as the base model: a path or a name.
@@ -33,8 +41,8 @@ pub fn export_peft(folder: &Path, adapter: &GlobalAdapter, base_model: &str) -> 
     }
     write_safetensors(&folder.join(WEIGHTS_FILE), &tensors)?;
     let path = folder.join(CONFIG_FILE);
-    let text = config::to_json(&layout.spec(), base_model);
-    std::fs::write(&path, text).map_err(TrainError::io(&path))
+    let config = WrittenConfig::even(&layout.spec(), base_model, ModuleNames::Text);
+    std::fs::write(&path, config.to_json()).map_err(TrainError::io(&path))
 }
 
 /// An adapter read from a PEFT folder. Kinds of adapters that are more than `W + alpha/r B A` are
@@ -44,8 +52,7 @@ pub struct PeftAdapter {
     /// The file with the weights.
     path: PathBuf,
     source: SafetensorsSource,
-    /// The adapted projections, by layer and the path inside it.
-    modules: Vec<StoredModule>,
+    stored: Stored,
 }
 
 impl PeftAdapter {
@@ -56,43 +63,44 @@ impl PeftAdapter {
     /// that do not match the configuration, by name.
     pub fn open(folder: &Path) -> Result<Self> {
         let path = folder.join(CONFIG_FILE);
-        let text = std::fs::read_to_string(&path).map_err(TrainError::io(&path))?;
-        let config = config::from_json(&text, &path)?;
+        let config = config::from_json(&config_text(folder, &path)?, &path)?;
         let path = folder.join(WEIGHTS_FILE);
         if !path.exists() && folder.join(PICKLE_FILE).exists() {
             let reason = "is a pickle, which can run code and is not read: load it in PEFT and \
                           save_pretrained it, which writes adapter_model.safetensors";
             return Err(TrainError::format(&folder.join(PICKLE_FILE), reason));
         }
+        check_is_file(&path)?;
         let source = SafetensorsSource::open_file(&path)?;
-        let modules = stored::modules(&source, &config, &path)?;
-        Ok(Self { config, path, source, modules })
+        let stored = stored::modules(&source, &config, &path)?;
+        Ok(Self { config, path, source, stored })
     }
 
-    /// Rank, alpha and projections in a federation's form: the same for every layer.
+    /// Rank, alpha and projections of an adapter that has the same in every layer, as
+    /// [`export_peft`] writes it.
     ///
     /// # Errors
     /// An adapter with several ranks, alphas or sets of projections; the error says what differs.
     pub fn spec(&self) -> Result<AdapterSpec> {
-        const INSTEAD: &str = "a federation's adapter has one rank, one alpha and the same projections in every \
-                               layer: merge this one into the base model instead, or start without it";
+        const INSTEAD: &str =
+            "an exported adapter has one rank, one alpha and the same projections in every layer";
         let config = self.path.with_file_name(CONFIG_FILE);
-        let Some(first) = self.modules.first() else {
+        let Some(first) = self.stored.modules.first() else {
             return Err(TrainError::format(&config, "adapts no projection"));
         };
         let other = |one: &&StoredModule| (one.rank, one.alpha) != (first.rank, first.alpha);
-        if let Some(other) = self.modules.iter().find(other) {
+        if let Some(other) = self.stored.modules.iter().find(other) {
             let shown =
                 |m: &StoredModule| format!("{}: rank {}, alpha {}", m.name(), m.rank, m.alpha);
             let reason = format!("{}; {}; {INSTEAD}", shown(first), shown(other));
             return Err(TrainError::format(&config, reason));
         }
         let mut layers: BTreeMap<usize, Vec<_>> = BTreeMap::new();
-        for module in &self.modules {
+        for module in &self.stored.modules {
             layers.entry(module.layer).or_default().push(module.projection);
         }
         let wanted = layers.get(&first.layer).cloned().unwrap_or_default();
-        for layer in 0..=self.modules.last().map_or(0, |module| module.layer) {
+        for layer in 0..=self.stored.modules.last().map_or(0, |module| module.layer) {
             if layers.get(&layer) != Some(&wanted) {
                 let reason =
                     format!("layer {layer} has other projections than layer {}", first.layer);
@@ -104,44 +112,15 @@ impl PeftAdapter {
         Ok(AdapterSpec { rank: first.rank, alpha: first.alpha, target_modules })
     }
 
-    /// Digest of what the adapter computes, independent of everything else in its files: BLAKE3
-    /// over rank, alpha, and the name, shape and f32 values of every tensor in the order of their
-    /// names.
-    ///
-    /// # Errors
-    /// A tensor that cannot be read; what [`Self::spec`] refuses.
-    pub fn digest(&self) -> Result<[u8; 32]> {
-        let spec = self.spec()?;
-        let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 first adapter");
-        hasher.update(&(spec.rank as u64).to_le_bytes());
-        hasher.update(&spec.alpha.to_bits().to_le_bytes());
-        let names =
-            self.modules.iter().flat_map(|one| one.peft_names().into_iter().zip(&one.tensors));
-        let names: BTreeMap<String, &String> = names.collect();
-        for (name, stored) in names {
-            let (shape, values) = self.source.read_any(stored)?;
-            hasher.update(&(name.len() as u64).to_le_bytes());
-            hasher.update(name.as_bytes());
-            hasher.update(&(shape.len() as u64).to_le_bytes());
-            for length in shape {
-                hasher.update(&(length as u64).to_le_bytes());
-            }
-            for value in values {
-                hasher.update(&value.to_bits().to_le_bytes());
-            }
-        }
-        Ok(*hasher.finalize().as_bytes())
-    }
-
     /// The adapter for a model, with the rank and scale of each projection.
     ///
     /// # Errors
     /// A tensor that is missing, has the wrong shape, or has a value that is not finite, by name; a
     /// module that the configuration selects and the file lacks, or the reverse.
     pub fn lora(&self, model: &ModelConfig) -> Result<LoraAdapter> {
-        stored::check_targets(&self.modules, &self.config, model, &self.path)?;
-        let mut projections = Vec::with_capacity(self.modules.len());
-        for module in &self.modules {
+        stored::check_targets(&self.stored, &self.config, model, &self.path)?;
+        let mut projections = Vec::with_capacity(self.stored.modules.len());
+        for module in &self.stored.modules {
             let (outputs, inputs) = module.projection.shape(model);
             let [a, b] = &module.tensors;
             projections.push(AdaptedProjection {
@@ -154,37 +133,6 @@ impl PeftAdapter {
             });
         }
         Ok(LoraAdapter { projections })
-    }
-
-    /// The adapter as the global adapter of a new federation: no round has been applied, and all
-    /// scores are zero.
-    ///
-    /// # Errors
-    /// What [`Self::lora`] and [`Self::spec`] refuse.
-    pub fn global(
-        &self,
-        model: &ModelConfig,
-        settings: &FederatedSettings,
-    ) -> Result<GlobalAdapter> {
-        let layout = AdapterLayout::new(model, &self.spec()?)?;
-        let lora = self.lora(model)?;
-        let (mut a, mut b) = (Vec::new(), Vec::new());
-        let mut read = lora.projections.iter();
-        for module in layout.modules() {
-            let place = (module.layer, module.projection);
-            let Some(one) = read.next().filter(|one| (one.layer, one.projection) == place) else {
-                let (name, _) = tensor_of(&layout, module, Factor::A);
-                let reason =
-                    "missing: a federation's adapter has the same projections in every layer";
-                return Err(TrainError::tensor(&self.path, &name, reason));
-            };
-            a.extend_from_slice(&one.a);
-            b.extend_from_slice(&one.b);
-        }
-        if settings.algorithm == Algorithm::FedSb {
-            self.check_not_zero(&layout, &b)?;
-        }
-        Ok(GlobalAdapter::from_values(layout, settings, a, b))
     }
 
     /// Checks that this folder is what [`export_peft`] writes of `global`: the same rank, alpha and
@@ -221,17 +169,28 @@ impl PeftAdapter {
         Ok(())
     }
 
-    /// With B zero, R has no effect, whatever its values are.
-    fn check_not_zero(&self, layout: &AdapterLayout, b: &[f32]) -> Result<()> {
-        for (module, range) in layout.ranges(Factor::B) {
-            if b[range].iter().all(|value| *value == 0.0) {
-                let (name, _) = tensor_of(layout, module, Factor::B);
-                let reason = "is zero, and fed-sb trains only what stands between lora_A and lora_B: \
-                              start without a first adapter, or with one that was trained";
-                return Err(TrainError::tensor(&self.path, &name, reason));
+    /// Writes the same adapter under other module names, with values in f32.
+    ///
+    /// # Errors
+    /// A tensor that cannot be read, or an I/O error.
+    pub fn export_as(&self, folder: &Path, names: ModuleNames) -> Result<()> {
+        std::fs::create_dir_all(folder).map_err(TrainError::io(folder))?;
+        let mut tensors = BTreeMap::new();
+        for module in &self.stored.modules {
+            for (name, stored) in module.peft_names(names).into_iter().zip(&module.tensors) {
+                tensors.insert(name, self.source.read_any(stored)?);
             }
         }
-        Ok(())
+        let base_model = &self.config.base_model;
+        let config = match self.spec() {
+            Ok(spec) if self.config.is_alike_in_every_layer() => {
+                WrittenConfig::even(&spec, base_model, names)
+            }
+            _ => WrittenConfig::uneven(&self.stored.modules, base_model, names),
+        };
+        write_safetensors(&folder.join(WEIGHTS_FILE), &tensors)?;
+        let path = folder.join(CONFIG_FILE);
+        std::fs::write(&path, config.to_json()).map_err(TrainError::io(&path))
     }
 
     fn values(&self, name: &str, shape: [usize; 2]) -> Result<Vec<f32>> {
@@ -277,6 +236,42 @@ impl PeftAdapter {
         }
         let values = trained.iter().flat_map(|factor| result.values(*factor));
         Ok(values.copied().collect())
+    }
+}
+
+/// The text of `adapter_config.json`.
+fn config_text(folder: &Path, path: &Path) -> Result<String> {
+    if !path.exists() && folder.is_dir() {
+        let inside = std::fs::read_dir(folder).map_err(TrainError::io(folder))?.flatten();
+        let mut adapters: Vec<String> = inside
+            .filter(|entry| entry.path().join(CONFIG_FILE).is_file())
+            .map(|entry| entry.file_name().to_string_lossy().into_owned())
+            .take(MAX_NAMED)
+            .collect();
+        adapters.sort();
+        let reason = match adapters.is_empty() {
+            true => "is missing: name a folder that PEFT has saved".to_owned(),
+            false => {
+                format!("is missing; name one of the adapters inside: {}", adapters.join(", "))
+            }
+        };
+        return Err(TrainError::format(path, reason));
+    }
+    if check_is_file(path)? > MAX_CONFIG {
+        return Err(TrainError::format(path, format!("has more than {MAX_CONFIG} bytes")));
+    }
+    std::fs::read_to_string(path).map_err(TrainError::io(path))
+}
+
+/// The size of a file in bytes.
+///
+/// # Errors
+/// What is no regular file: reading it might never end.
+fn check_is_file(path: &Path) -> Result<u64> {
+    let found = std::fs::metadata(path).map_err(TrainError::io(path))?;
+    match found.is_file() {
+        true => Ok(found.len()),
+        false => Err(TrainError::format(path, "is no regular file")),
     }
 }
 

@@ -4,9 +4,8 @@
 use serde_json::Value;
 
 /// Fields that have no effect on a finished adapter of plain LoRA.
-const WITHOUT_EFFECT: [&str; 11] = [
+const WITHOUT_EFFECT: [&str; 10] = [
     "auto_mapping",
-    "base_model_name_or_path",
     // Dropout applies in training only.
     "lora_dropout",
     "ensure_weight_tying",

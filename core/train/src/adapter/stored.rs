@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::config::PeftConfig;
+use super::names::{self, ModuleNames};
 use crate::load::SafetensorsSource;
 use crate::model::{ModelConfig, Projection, layer_name};
 use crate::{Result, TrainError};
@@ -11,6 +12,14 @@ use crate::{Result, TrainError};
 const PREFIX: &str = "base_model.model.";
 /// More layers than any real model has.
 const MAX_LAYERS: usize = 4096;
+
+/// What a file holds: the adapted projections by layer and the path inside it, and how the file
+/// names them.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) names: ModuleNames,
+    pub(super) modules: Vec<StoredModule>,
+}
 
 /// The two factors of one projection, and their location.
 #[derive(Debug)]
@@ -24,21 +33,23 @@ pub(super) struct StoredModule {
 }
 
 impl StoredModule {
-    /// Its module name inside the base model.
+    /// Its module name inside a text model.
     pub(super) fn name(&self) -> String {
         layer_name(self.layer, &self.projection.path())
     }
 
-    /// Names of A and B as PEFT spells them.
-    pub(super) fn peft_names(&self) -> [String; 2] {
-        ["lora_A", "lora_B"].map(|factor| format!("{PREFIX}{}.{factor}.weight", self.name()))
+    /// Names of A and B as PEFT spells them in a checkpoint with these names.
+    pub(super) fn peft_names(&self, names: ModuleNames) -> [String; 2] {
+        let module = names.spell(&self.name());
+        ["lora_A", "lora_B"].map(|factor| format!("{PREFIX}{module}.{factor}.weight"))
     }
 }
 
 /// A projection and the tensor names of its factors A and B.
 type FactorNames = (Projection, [Option<String>; 2]);
 
-/// The adapted projections of a file, by layer and the path inside it.
+/// The adapted projections of a file. Factors for parts that text does not pass through are left
+/// out if they have no effect.
 ///
 /// # Errors
 /// A tensor that is not a factor of a projection, a factor without its counterpart, or a rank that
@@ -47,41 +58,78 @@ pub(super) fn modules(
     source: &SafetensorsSource,
     config: &PeftConfig,
     path: &Path,
-) -> Result<Vec<StoredModule>> {
+) -> Result<Stored> {
     let mut found: BTreeMap<(usize, String), FactorNames> = BTreeMap::new();
+    let mut spelled: Option<(ModuleNames, &str)> = None;
     for name in source.names() {
         let bad = |reason: &str| TrainError::tensor(path, name, reason);
-        let (layer, projection, factor) = parse(name).ok_or_else(|| bad(stranger(name)))?;
+        if names::is_beside_text(name) {
+            check_without_effect(source, name, path)?;
+            continue;
+        }
+        let Factor { names, layer, projection, which } =
+            parse(name).ok_or_else(|| bad(stranger(name)))?;
+        if let Some((_, other)) = spelled.filter(|(known, _)| *known != names) {
+            return Err(bad(&format!("names its module for another checkpoint than {other}")));
+        }
+        spelled = Some((names, name));
         let entry = found.entry((layer, projection.path())).or_insert((projection, [None, None]));
-        if entry.1[factor].replace(name.to_owned()).is_some() {
+        if entry.1[which].replace(name.to_owned()).is_some() {
             return Err(bad("is stored twice, with and without \".default\""));
         }
     }
-    if found.is_empty() {
-        return Err(TrainError::format(path, "holds no tensor"));
-    }
+    let Some((names, _)) = spelled else {
+        return Err(TrainError::format(path, "holds no factor of a projection"));
+    };
     let mut modules = Vec::with_capacity(found.len());
     for ((layer, _), (projection, tensors)) in found {
-        let [Some(a), Some(b)] = tensors else {
-            let there = tensors.into_iter().flatten().next().unwrap_or_default();
+        let tensors = both(tensors, path)?;
+        let name = names.spell(&layer_name(layer, &projection.path()));
+        let (rank, alpha) =
+            config.rank_and_alpha(&name).map_err(|reason| TrainError::format(path, reason))?;
+        let [a, b] = [source.shape(&tensors[0])?, source.shape(&tensors[1])?];
+        for (tensor, shape, found) in [(&tensors[0], &a, a.first()), (&tensors[1], &b, b.get(1))] {
+            if shape.len() != 2 || found != Some(&rank) {
+                let reason = format!("shape {shape:?}, adapter_config.json gives it rank {rank}");
+                return Err(TrainError::tensor(path, tensor, reason));
+            }
+        }
+        modules.push(StoredModule { layer, projection, rank, alpha, tensors });
+    }
+    Ok(Stored { names, modules })
+}
+
+/// # Errors
+/// A factor whose counterpart is missing.
+fn both(tensors: [Option<String>; 2], path: &Path) -> Result<[String; 2]> {
+    match tensors {
+        [Some(a), Some(b)] => Ok([a, b]),
+        other => {
+            let there = other.into_iter().flatten().next().unwrap_or_default();
             let missing = match there.contains("lora_A") {
                 true => there.replace("lora_A", "lora_B"),
                 false => there.replace("lora_B", "lora_A"),
             };
             let reason = "missing, though the other factor is stored";
-            return Err(TrainError::tensor(path, &missing, reason));
-        };
-        let name = layer_name(layer, &projection.path());
-        let (rank, alpha) =
-            config.rank_and_alpha(&name).map_err(|reason| TrainError::format(path, reason))?;
-        let shape = source.shape(&a)?;
-        if shape.first() != Some(&rank) {
-            let reason = format!("shape {shape:?}, adapter_config.json gives it rank {rank}");
-            return Err(TrainError::tensor(path, &a, reason));
+            Err(TrainError::tensor(path, &missing, reason))
         }
-        modules.push(StoredModule { layer, projection, rank, alpha, tensors: [a, b] });
     }
-    Ok(modules)
+}
+
+/// # Errors
+/// A tensor that changes how images are seen: a B that is not zero, or no factor at all.
+fn check_without_effect(source: &SafetensorsSource, name: &str, path: &Path) -> Result<()> {
+    let is_factor = |factor: &str| name.split('.').any(|piece| piece == factor);
+    let is_zero = is_factor("lora_B") && source.read_any(name)?.1.iter().all(|v| *v == 0.0);
+    match is_factor("lora_A") || is_zero {
+        true => Ok(()),
+        false => {
+            let reason = "adapts a part that text does not pass through, and that is not in this \
+                          model: leave it out in training (exclude_modules), or use the adapter in \
+                          transformers";
+            Err(TrainError::tensor(path, name, reason))
+        }
+    }
 }
 
 /// Checks that the file holds exactly the modules that the configuration selects in this model:
@@ -90,16 +138,19 @@ pub(super) fn modules(
 /// # Errors
 /// A surplus or missing factor, by name.
 pub(super) fn check_targets(
-    modules: &[StoredModule],
+    Stored { names, modules }: &Stored,
     config: &PeftConfig,
     model: &ModelConfig,
     path: &Path,
 ) -> Result<()> {
     let layers = model.layers;
-    let is_target =
-        |name: &str| config.is_target(name).map_err(|reason| TrainError::format(path, reason));
-    for name in others(layers) {
+    let is_target = |name: &str| {
+        let found = config.is_target(&names.spell(name));
+        found.map_err(|reason| TrainError::format(path, reason))
+    };
+    for name in others(model) {
         if is_target(&name)? {
+            let name = names.spell(&name);
             let reason = format!("target_modules means {name} too, which gets no adapter here");
             return Err(TrainError::format(path, reason));
         }
@@ -111,7 +162,7 @@ pub(super) fn check_targets(
             let name = layer_name(layer, &projection.path());
             match (is_target(&name)?, stored.get(&name)) {
                 (true, None) => {
-                    let tensor = format!("{PREFIX}{name}.lora_A.weight");
+                    let tensor = format!("{PREFIX}{}.lora_A.weight", names.spell(&name));
                     let reason = "missing, though adapter_config.json means this module";
                     return Err(TrainError::tensor(path, &tensor, reason));
                 }
@@ -137,7 +188,7 @@ pub(super) fn check_targets(
 }
 
 /// Modules of a decoder that are not projections an adapter can have here.
-fn others(layers: usize) -> impl Iterator<Item = String> {
+fn others(model: &ModelConfig) -> impl Iterator<Item = String> {
     const WHOLE: [&str; 7] = [
         "",
         "model",
@@ -158,27 +209,44 @@ fn others(layers: usize) -> impl Iterator<Item = String> {
         "pre_feedforward_layernorm",
         "post_feedforward_layernorm",
     ];
-    let inside = (0..layers).flat_map(|layer| {
+    const EXPERTS: [&str; 2] = ["mlp.gate", "mlp.experts"];
+    let inside = (0..model.layers).flat_map(move |layer| {
         let whole = format!("model.layers.{layer}");
-        std::iter::once(whole).chain(IN_LAYER.map(|name| layer_name(layer, name)))
+        let sparse = EXPERTS.into_iter().filter(move |_| model.experts_of(layer).is_some());
+        let dense = Projection::in_layer(model, layer).iter();
+        // In a mixture of experts, the projections of a dense layer get no adapter either.
+        let dense = dense.filter(|one| !Projection::of(model).contains(one));
+        let names = sparse.map(str::to_owned).chain(dense.map(|one| one.path()));
+        let names = names.chain(IN_LAYER.map(str::to_owned));
+        std::iter::once(whole).chain(names.map(move |name| layer_name(layer, &name)))
     });
     WHOLE.into_iter().map(str::to_owned).chain(inside)
 }
 
-/// Layer, projection, and 0 for A or 1 for B.
-fn parse(name: &str) -> Option<(usize, Projection, usize)> {
+/// What the name of a factor says.
+#[derive(Debug, PartialEq)]
+struct Factor {
+    names: ModuleNames,
+    layer: usize,
+    projection: Projection,
+    /// 0 for A, 1 for B.
+    which: usize,
+}
+
+fn parse(name: &str) -> Option<Factor> {
     let inside = name.strip_prefix(PREFIX)?.strip_suffix(".weight")?;
     let inside = inside.strip_suffix(".default").unwrap_or(inside);
     let (module, factor) = inside.rsplit_once('.')?;
-    let factor = match factor {
+    let which = match factor {
         "lora_A" => 0,
         "lora_B" => 1,
         _ => return None,
     };
-    let (number, path) = module.strip_prefix("model.layers.")?.split_once('.')?;
+    let (names, inside) = ModuleNames::of(module)?;
+    let (number, path) = inside.split_once('.')?;
     let layer: usize = number.parse().ok().filter(|layer| *layer < MAX_LAYERS)?;
     let projection = Projection::ALL.into_iter().find(|one| one.path() == path)?;
-    (layer.to_string() == number).then_some((layer, projection, factor))
+    (layer.to_string() == number).then_some(Factor { names, layer, projection, which })
 }
 
 /// What a tensor with an unexpected name may be.
@@ -205,8 +273,13 @@ mod tests {
     fn names_of_factors() {
         let path = "base_model.model.model.layers.3.self_attn.q_proj";
         let q = Projection::QProj;
-        assert_eq!(parse(&format!("{path}.lora_A.weight")), Some((3, q, 0)));
-        assert_eq!(parse(&format!("{path}.lora_B.default.weight")), Some((3, q, 1)));
+        let factor = |names, which| Some(Factor { names, layer: 3, projection: q, which });
+        let text = ModuleNames::Text;
+        assert_eq!(parse(&format!("{path}.lora_A.weight")), factor(text, 0));
+        assert_eq!(parse(&format!("{path}.lora_B.default.weight")), factor(text, 1));
+        let inside = path.replace("model.layers", "model.language_model.layers");
+        let both = ModuleNames::Multimodal;
+        assert_eq!(parse(&format!("{inside}.lora_B.weight")), factor(both, 1));
         for other in [
             format!("{path}.lora_A.default.default.weight"),
             format!("{path}.lora_A.other.weight"),

@@ -6,20 +6,19 @@ use std::path::{Path, PathBuf};
 use super::example::{Example, Role};
 use super::form::{Form, Understood};
 use super::reading::{NAMED, OnBadLine};
-use super::records::{Record, Unit, each_batch};
+use super::records::{Unit, each_batch};
 use super::repeats::{Kept, Repeats};
 use super::report::{
     DataReport, FileSummary, Histogram, LengthSummary, Lengths, Place, Problem, Rendered,
 };
-use super::set::{DataSettings, is_held_out, short_digest};
+use super::set::{DataSettings, is_apart};
+use super::summary::Unknown;
 use crate::model::TokenSequence;
 use crate::text::{self, TextTokenizer, floor_char_boundary};
 use crate::{Result, TrainError};
 
 /// Bytes of each piece of an example's text that are shown.
 const SHOWN_BYTES: usize = 64 << 10;
-/// Maximum number of unknown field names that are counted individually.
-const UNKNOWN_NAMES: usize = 100;
 
 /// Progress of a check.
 #[derive(Clone, Copy, Debug)]
@@ -100,6 +99,7 @@ struct Check<'a> {
     uncut: Lengths,
     responses: Lengths,
     kept: Vec<Kept>,
+    unknown: Unknown,
     records: usize,
 }
 
@@ -116,8 +116,19 @@ impl<'a> Check<'a> {
             ..DataReport::default()
         };
         let (lengths, uncut, responses) = Default::default();
-        let (kept, records) = (Vec::new(), 0);
-        Self { tokenizer, settings, on_progress, report, lengths, uncut, responses, kept, records }
+        let (kept, unknown, records) = Default::default();
+        Self {
+            tokenizer,
+            settings,
+            on_progress,
+            report,
+            lengths,
+            uncut,
+            responses,
+            kept,
+            unknown,
+            records,
+        }
     }
 
     fn file(&mut self, path: &Path, held_out: bool, fraction: f64) -> Result<()> {
@@ -127,8 +138,13 @@ impl<'a> Check<'a> {
             summary.unit = batch.unit;
             let is_shown = self.report.rendered.is_none() && !held_out;
             let looked = batch.each(path, &settings.reading.map, |record, understood| {
-                let held_out = held_out || is_held_out(&understood.example, fraction);
-                look(record, understood, tokenizer, settings, is_shown, held_out)
+                let digest = understood.example.digest();
+                let held_out = held_out || is_apart(&digest, fraction);
+                let mut looked = look(understood, tokenizer, settings, is_shown && !held_out)?;
+                (looked.number, looked.held_out) = (record.number, held_out);
+                // 64 bits of a digest are enough to tell one member's examples apart.
+                looked.digests[0] = first_word(&digest);
+                Ok(looked)
             });
             self.records += looked.len();
             for looked in looked {
@@ -166,13 +182,7 @@ impl<'a> Check<'a> {
         *summary.forms.entry(looked.form).or_default() += 1;
         let Looked { number, sequence, uncut, held_out, .. } = &looked;
         let place = || Place { path: summary.path.clone(), line: *number, unit: summary.unit };
-        for name in unknown {
-            let names = &mut self.report.unknown;
-            match names.len() < UNKNOWN_NAMES || names.contains_key(&name) {
-                true => *names.entry(name).or_default() += 1,
-                false => self.report.unknown_more += 1,
-            }
-        }
+        self.unknown.note(unknown);
         if *uncut > sequence.ids.len() {
             self.report.truncated += 1;
             self.report.truncated_first.get_or_insert_with(place);
@@ -223,6 +233,7 @@ impl<'a> Check<'a> {
 
     fn finish(mut self) -> DataReport {
         let report = &mut self.report;
+        (report.unknown, report.unknown_more) = (self.unknown.names, self.unknown.more);
         report.held_out = self.kept.iter().filter(|kept| kept.is_held_out()).count();
         report.train = self.kept.len() - report.held_out;
         report.histogram = Histogram::new(&self.uncut);
@@ -251,38 +262,43 @@ impl FileSummary {
     }
 }
 
-/// Everything that can be determined from a record alone.
+/// Everything that can be determined from a record alone, without its place and content digest.
 fn look(
-    record: &Record,
     understood: Understood,
     tokenizer: &TextTokenizer,
     settings: &DataSettings,
     is_shown: bool,
-    held_out: bool,
 ) -> Result<Looked> {
     let Understood { example, form, unknown } = understood;
     let parts = settings.tokenize(&example, tokenizer)?;
     let is_cut = parts.iter().any(|part| part.is_cut);
+    // Known for all but long texts: nothing is tokenised twice for this.
+    let uncut = parts.iter().map(|part| part.uncut).try_fold(0, |most, it| Some(it?.max(most)));
     // If an example has several parts, the longest one that is learned represents it.
     let longest = parts.into_iter().map(|part| part.sequence);
     let empty = TokenSequence { ids: Vec::new(), labels: Vec::new() };
     let sequence = longest.max_by_key(|sequence| sequence.ids.len()).unwrap_or(empty);
-    let uncut = match is_cut {
-        true => settings.full_length(&example, tokenizer)?,
-        false => sequence.ids.len(),
+    let uncut = match (is_cut, uncut) {
+        (true, Some(uncut)) => uncut,
+        (true, None) => settings.full_length(&example, tokenizer)?,
+        (false, _) => sequence.ids.len(),
     };
-    // 64 bits of a digest are enough to tell one member's examples apart.
-    let digests = [example.digest(), question_digest(&example)];
     Ok(Looked {
-        number: record.number,
+        number: 0,
         form,
         unknown,
-        held_out,
+        held_out: false,
         sequence,
         uncut,
-        digests: digests.map(|digest| short_digest(&digest) as u64),
-        example: (is_shown && !held_out).then_some(example),
+        digests: [0, first_word(&question_digest(&example))],
+        example: is_shown.then_some(example),
     })
+}
+
+fn first_word(digest: &[u8; 32]) -> u64 {
+    let mut word = [0; 8];
+    word.copy_from_slice(&digest[..8]);
+    u64::from_le_bytes(word)
 }
 
 /// Digest of everything before the last answer, apart from case and whitespace.

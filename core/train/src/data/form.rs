@@ -6,6 +6,7 @@
 
 mod fields;
 mod map;
+mod names;
 mod single;
 mod turns;
 
@@ -31,7 +32,8 @@ pub enum Form {
     Alpaca,
     /// `instruction` and `response`, perhaps with `context`.
     Dolly,
-    /// `question` or `query`, and `answer` or `response`, perhaps with `system_prompt`.
+    /// `question`, `query` or `problem`, and `answer`, `response` or `solution`, perhaps with
+    /// `system_prompt`.
     Question,
     /// `prompt` and `completion`: texts, or lists of messages.
     PromptCompletion,
@@ -53,6 +55,18 @@ impl Form {
             Self::Text => "text",
         }
     }
+
+    /// The fields that make up the form, for errors about other fields.
+    fn beside(self) -> &'static str {
+        match self {
+            Self::Messages | Self::ShareGpt | Self::UltraChat => "a list of turns",
+            Self::Alpaca => "\"instruction\" and \"output\"",
+            Self::Dolly => "\"instruction\" and \"response\"",
+            Self::Question => "a question and its answer",
+            Self::PromptCompletion => "\"prompt\" and \"completion\"",
+            Self::Text => "\"text\"",
+        }
+    }
 }
 
 /// A record that was understood.
@@ -69,14 +83,14 @@ pub(super) struct Understood {
 /// # Errors
 /// Why it cannot be used, without quoting its content.
 pub(super) fn understand(text: &str, map: &FieldMap) -> Result<Understood, String> {
-    let json: Json = serde_json::from_str(text).map_err(|error| json_reason(&error))?;
+    let json: Json = serde_json::from_str(text).map_err(|error| json_reason(&error, text))?;
     let Json::Object(entries) = json else {
         return Err(format!("it is {}, not an object", kind(&json)));
     };
     let mut fields = Fields::new(entries, map);
     fields.refuse_other_tasks()?;
     let (example, form) = read_form(&mut fields)?;
-    let unknown = fields.finish();
+    let unknown = fields.finish(form.beside())?;
     Ok(Understood { example, form, unknown })
 }
 
@@ -89,7 +103,7 @@ fn read_form(fields: &mut Fields<'_>) -> Result<(Example, Form), String> {
     if fields.has("instruction") {
         return single::instruction(fields);
     }
-    if ["question", "query"].iter().any(|name| fields.has(name)) {
+    if ["question", "query", "problem"].iter().any(|name| fields.has(name)) {
         return single::question(fields);
     }
     if fields.has("prompt") {
@@ -119,16 +133,23 @@ fn kind(value: &Json) -> &'static str {
 /// Drops serde_json's "at line 1 column 7", whose line number means nothing here. Data must not
 /// reach a log: serde_json's syntax errors quote none, and this crate's own errors at most the
 /// shortened name of a key.
-fn json_reason(error: &serde_json::Error) -> String {
+fn json_reason(error: &serde_json::Error, record: &str) -> String {
     let text = error.to_string();
     let text = &text[..text.rfind(" at line ").unwrap_or(text.len())];
-    let over_lines = match error.classify() {
+    let advice = match error.classify() {
         serde_json::error::Category::Eof => {
             ": an object ends on the line on which it begins, or the file is one JSON array"
         }
+        _ if record.contains('\r') => {
+            ": its lines end with carriage returns alone. Write line feeds"
+        }
+        _ if text.starts_with("trailing characters") => ": a line holds one object",
+        _ if !record.starts_with(['{', '[']) => {
+            ": each line is one object, `{...}`; tables (CSV) and plain text are not read"
+        }
         _ => "",
     };
-    format!("not valid JSON: {text} (column {}){over_lines}", error.column())
+    format!("not valid JSON: {text} (column {}){advice}", error.column())
 }
 
 #[cfg(test)]

@@ -27,6 +27,16 @@ impl PackedSequence {
         Self { bytes: bytes.into_boxed_slice(), tokens }
     }
 
+    /// The packed bytes.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    /// The sequence of this many tokens whose packed bytes these are.
+    pub(super) fn from_bytes(bytes: Vec<u8>, tokens: u32) -> Self {
+        Self { bytes: bytes.into_boxed_slice(), tokens }
+    }
+
     /// Number of tokens.
     pub fn len(&self) -> usize {
         self.tokens as usize

@@ -1,13 +1,15 @@
 //! Data sets: reading, splitting and tokenising.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use super::example::Example;
 use super::packed::PackedSequence;
 use super::reading::{OnBadLine, Reading, Skipped};
-use super::records::each_batch;
-use super::tokenized::TokenizedExample;
+use super::records::{Record, each_batch};
+use super::spill::{Piece, Spill};
+use super::summary::Unknown;
+use super::tokenized::{Text, TokenizedExample, short};
 use crate::text::{Template, TextTokenizer, Tokenized};
 use crate::{Result, TrainError};
 
@@ -25,6 +27,9 @@ pub struct DataSettings {
     /// Whether training examples keep their text with their tokens, for callers that pass it on.
     /// Otherwise the text is empty; held-out examples always keep theirs.
     pub keeps_text: bool,
+    /// Folder on whose file system tokens and texts are kept, in a file without a name; `None`: in
+    /// memory.
+    pub spill: Option<PathBuf>,
 }
 
 impl Default for DataSettings {
@@ -35,13 +40,10 @@ impl Default for DataSettings {
             held_out: 0.1,
             reading: Reading::default(),
             keeps_text: true,
+            spill: None,
         }
     }
 }
-
-/// Shared by all examples whose text is not kept.
-static NO_TEXT: LazyLock<Arc<Example>> =
-    LazyLock::new(|| Arc::new(Example::instruction("", "", "")));
 
 /// Bytes of text kept of an example, as a fixed amount and for each token of the longest sequence.
 /// This is far more than is trained on: only text that is never used is dropped.
@@ -55,13 +57,20 @@ pub struct DataSet {
     pub train: Vec<TokenizedExample>,
     /// Examples to evaluate on.
     pub held_out: Vec<TokenizedExample>,
+    /// Number of examples to train on, however many sequences each of them is.
+    pub train_examples: usize,
+    /// Number of examples to evaluate on.
+    pub held_out_examples: usize,
     /// Number of examples truncated to `max_length`.
     pub truncated: usize,
     /// Number of examples left out because truncation removed their whole answer.
     pub dropped: usize,
     /// Records left out because they cannot be used, if the settings allow that.
     pub skipped: Skipped,
-    /// Digests of the content of all lines, dropped ones included: used to detect changes.
+    /// Fields of no known meaning.
+    pub unknown: Unknown,
+    /// Digests of the content of all lines, dropped ones included, with the side of the split in
+    /// the lowest bit: used to detect changes.
     lines: Vec<u128>,
 }
 
@@ -75,7 +84,8 @@ pub struct Changes {
 }
 
 impl DataSet {
-    /// Reads and tokenises files. Memory is proportional to what is kept, not to the longest line.
+    /// Reads and tokenises files. Memory is proportional to what is kept, not to the longest line;
+    /// with [`DataSettings::spill`] it is less than 100 bytes for each example.
     ///
     /// # Errors
     /// A record that cannot be used, unless such records are left out; files without any training
@@ -122,6 +132,7 @@ impl DataSet {
         let settings = DataSettings { held_out: 0.0, keeps_text: true, ..settings.clone() };
         let mut set = Self::read(paths, tokenizer, &settings)?;
         std::mem::swap(&mut set.train, &mut set.held_out);
+        std::mem::swap(&mut set.train_examples, &mut set.held_out_examples);
         if set.held_out.is_empty() {
             let path = paths.first().map_or(Path::new("data"), PathBuf::as_path);
             let reason = format!(
@@ -137,9 +148,13 @@ impl DataSet {
     #[must_use]
     pub fn with_held_out(mut self, other: Self) -> Self {
         self.held_out.extend(other.held_out);
-        self.lines.extend(other.lines);
+        self.lines.extend(other.lines.into_iter().map(|line| line | 1));
         self.lines.sort_unstable();
         self.skipped.append(other.skipped);
+        self.unknown.append(other.unknown);
+        self.held_out_examples += other.held_out_examples;
+        self.truncated += other.truncated;
+        self.dropped += other.dropped;
         self
     }
 
@@ -174,15 +189,26 @@ impl DataSet {
     fn read(paths: &[PathBuf], tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
         settings.check()?;
         let mut set = Self::default();
+        let folder = settings.spill.as_deref();
+        let spill = folder.map(|folder| Spill::new(folder, settings.reading.map.clone()));
+        let spill = spill.transpose()?.map(Arc::new);
         for path in paths {
             each_batch(path, &mut |batch| {
-                let ready = batch.each(path, &settings.reading.map, |_, understood| {
-                    Ready::new(understood.example, tokenizer, settings)
+                let ready = batch.each(path, &settings.reading.map, |record, understood| {
+                    let mut ready = Ready::new(&understood.example, tokenizer, settings)?;
+                    ready.unknown = understood.unknown;
+                    let is_kept = ready.held_out || settings.keeps_text;
+                    ready.text = match spill.is_some() {
+                        true => Kept::record(record, is_kept),
+                        false => Kept::example(understood.example, is_kept, settings),
+                    };
+                    Ok(ready)
                 });
-                ready.into_iter().try_for_each(|ready| set.take(ready, settings))
+                ready.into_iter().try_for_each(|ready| set.take(ready, settings, spill.as_ref()))
             })?;
         }
-        set.lines.sort_unstable();
+        spill.map_or(Ok(()), |spill| spill.flush())?;
+        set.finish();
         Ok(set)
     }
 
@@ -195,70 +221,111 @@ impl DataSet {
         settings.check()?;
         let mut set = Self::default();
         for example in examples {
-            set.add(Ready::new(example, tokenizer, settings)?);
+            let mut ready = Ready::new(&example, tokenizer, settings)?;
+            let is_kept = ready.held_out || settings.keeps_text;
+            ready.text = Kept::example(example, is_kept, settings);
+            set.add(ready, None)?;
         }
-        set.lines.sort_unstable();
+        set.finish();
         Ok(set)
     }
 
-    fn take(&mut self, ready: Result<Ready>, settings: &DataSettings) -> Result<()> {
+    fn finish(&mut self) {
+        self.lines.sort_unstable();
+        self.lines.shrink_to_fit();
+        self.train.shrink_to_fit();
+        self.held_out.shrink_to_fit();
+    }
+
+    fn take(
+        &mut self,
+        ready: Result<Ready>,
+        settings: &DataSettings,
+        spill: Option<&Arc<Spill>>,
+    ) -> Result<()> {
         match (ready, settings.reading.on_bad_line) {
-            (Ok(ready), _) => self.add(ready),
+            (Ok(ready), _) => self.add(ready, spill)?,
             (Err(error @ TrainError::Data { .. }), OnBadLine::Skip) => self.skipped.add(error),
             (Err(error), _) => return Err(error),
         }
         Ok(())
     }
 
-    fn add(&mut self, ready: Ready) {
-        self.lines.push(ready.digest);
+    fn add(&mut self, ready: Ready, spill: Option<&Arc<Spill>>) -> Result<()> {
+        let digest = short(&ready.digest);
+        self.lines.push(u128::from_le_bytes(digest) & !1 | u128::from(ready.held_out));
+        self.unknown.note(ready.unknown);
         self.truncated += usize::from(ready.is_cut);
         self.dropped += usize::from(ready.parts.is_empty());
-        match ready.held_out {
-            true => self.held_out.extend(ready.parts),
-            false => self.train.extend(ready.parts),
+        let text = match (ready.text, spill) {
+            (Kept::Example(example), _) => Text::Memory(example),
+            (Kept::Record(record), Some(spill)) => {
+                Text::Disk(Arc::clone(spill), spill.put(&record)?)
+            }
+            (Kept::Record(_) | Kept::Nothing, None) => Text::none(),
+            (Kept::Nothing, Some(spill)) => Text::Disk(Arc::clone(spill), Piece::default()),
+        };
+        let (side, count) = match ready.held_out {
+            true => (&mut self.held_out, &mut self.held_out_examples),
+            false => (&mut self.train, &mut self.train_examples),
+        };
+        *count += usize::from(!ready.parts.is_empty());
+        for (turns, packed) in ready.parts {
+            side.push(TokenizedExample::part(&text, digest, turns, packed)?);
+        }
+        Ok(())
+    }
+}
+
+/// What is kept of an example's text.
+enum Kept {
+    Nothing,
+    Example(Arc<Example>),
+    /// The record as it was read.
+    Record(Vec<u8>),
+}
+
+impl Kept {
+    fn record(record: &Record, is_kept: bool) -> Self {
+        match &record.text {
+            Ok(text) if is_kept => Self::Record(text.clone()),
+            _ => Self::Nothing,
+        }
+    }
+
+    fn example(example: Example, is_kept: bool, settings: &DataSettings) -> Self {
+        let kept = KEPT_BYTES + KEPT_BYTES_PER_TOKEN.saturating_mul(settings.max_length);
+        match is_kept {
+            true if example.text_bytes() > kept => Self::Example(Arc::new(example.shortened(kept))),
+            true => Self::Example(Arc::new(example)),
+            false => Self::Nothing,
         }
     }
 }
 
 /// One example on its way into a data set.
 struct Ready {
-    /// The sequences of the example, as many as the template needs. All are on the same side of the
-    /// split.
-    parts: Vec<TokenizedExample>,
+    /// The sequences of the example, as many as the template needs, with their turns. All are on
+    /// the same side of the split.
+    parts: Vec<(usize, PackedSequence)>,
     is_cut: bool,
     held_out: bool,
-    digest: u128,
+    digest: [u8; 32],
+    unknown: Vec<String>,
+    text: Kept,
 }
 
 impl Ready {
-    fn new(example: Example, tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
-        let tokenized = settings.tokenize(&example, tokenizer)?;
+    fn new(example: &Example, tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
+        let tokenized = settings.tokenize(example, tokenizer)?;
         let is_cut = tokenized.iter().any(|part| part.is_cut);
-        let held_out = is_held_out(&example, settings.held_out);
-        let digest = short_digest(&example.digest());
-        let kept = KEPT_BYTES + KEPT_BYTES_PER_TOKEN.saturating_mul(settings.max_length);
-        let example = match held_out || settings.keeps_text {
-            true if example.text_bytes() > kept => Arc::new(example.shortened(kept)),
-            true => Arc::new(example),
-            false => Arc::clone(&NO_TEXT),
-        };
         let learned = tokenized.into_iter().filter(|part| part.sequence.label_count() > 0);
-        let parts = learned
-            .map(|Tokenized { sequence, turns, .. }| {
-                let packed = PackedSequence::new(&sequence);
-                TokenizedExample { example: Arc::clone(&example), turns, packed }
-            })
-            .collect();
-        Ok(Self { parts, is_cut, held_out, digest })
+        let pack = |part: Tokenized| (part.turns, PackedSequence::new(&part.sequence));
+        let (unknown, text) = (Vec::new(), Kept::Nothing);
+        let digest = example.digest();
+        let held_out = is_apart(&digest, settings.held_out);
+        Ok(Self { parts: learned.map(pack).collect(), is_cut, held_out, digest, unknown, text })
     }
-}
-
-/// Half of a digest: enough to tell the lines of one member apart.
-pub(super) fn short_digest(digest: &[u8; 32]) -> u128 {
-    let mut half = [0; 16];
-    half.copy_from_slice(&digest[..16]);
-    u128::from_le_bytes(half)
 }
 
 impl DataSettings {
@@ -300,7 +367,11 @@ impl DataSettings {
 /// Decides by the example's content alone, so that an example stays on its side of the split
 /// whatever else is in the file.
 pub fn is_held_out(example: &Example, fraction: f64) -> bool {
-    let digest = example.digest();
+    is_apart(&example.digest(), fraction)
+}
+
+/// As [`is_held_out`], by the digest of the example.
+pub(super) fn is_apart(digest: &[u8; 32], fraction: f64) -> bool {
     let mut word = [0; 8];
     word.copy_from_slice(&digest[..8]);
     ((u64::from_le_bytes(word) >> 11) as f64 / (1u64 << 53) as f64) < fraction

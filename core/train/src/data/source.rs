@@ -52,7 +52,7 @@ impl Source {
     /// If the file cannot be read, or is of a kind that is recognised but not supported: by the
     /// kind's name, with advice.
     pub(super) fn open(path: &Path, position: &Position) -> Result<Self> {
-        let mut file = File::open(path).map_err(TrainError::io(path))?;
+        let mut file = open_regular(path).map_err(TrainError::io(path))?;
         let head = read_head(&mut file).map_err(TrainError::io(path))?;
         if head.starts_with(b"PAR1") {
             return Ok(Self::Parquet(file));
@@ -94,6 +94,20 @@ pub(super) fn read_error(path: &Path, number: usize, error: io::Error) -> TrainE
     }
 }
 
+/// Opens a file that can be read again for the next round. Opening a pipe that nobody writes to
+/// would never return.
+fn open_regular(path: &Path) -> io::Result<File> {
+    let kind = std::fs::metadata(path)?.file_type();
+    let what = match () {
+        () if kind.is_file() => return File::open(path),
+        () if kind.is_dir() => "this is a folder: name the files in it",
+        () => {
+            "this is no regular file (a pipe or device), so it cannot be read again for each round"
+        }
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, what))
+}
+
 fn read_head(input: &mut impl Read) -> io::Result<Vec<u8>> {
     let mut head = Vec::with_capacity(HEAD_BYTES);
     input.take(HEAD_BYTES as u64).read_to_end(&mut head)?;
@@ -105,7 +119,19 @@ const FOREIGN: &[(&[u8], &str)] = &[
     (b"\x28\xb5\x2f\xfd", "zstd data, which are not read: unpack the file with `zstd -d`"),
     (b"BZh", "bzip2 data, which are not read: unpack the file with `bunzip2`"),
     (b"\xfd7zXZ\0", "xz data, which are not read: unpack the file with `unxz`"),
+    (b"\x04\x22\x4d\x18", "LZ4 data, which are not read: unpack the file with `unlz4`"),
+    (b"\xff\x06\0\0sNaPpY", "Snappy data, which are not read: unpack the file"),
+    (b"\x1f\x9d", "data packed by `compress`, which are not read: unpack the file with `gunzip`"),
+    (b"LZIP", "lzip data, which are not read: unpack the file with `lzip -d`"),
+    (b"Rar!", "a RAR archive: unpack it and name the files inside"),
+    (b"PARE", "an encrypted Parquet file, which is not read: write it without encryption"),
+    (b"\x93NUMPY", "a NumPy array: write the examples as JSON Lines or Parquet"),
+    (b"GGUF", "a model in GGUF, not data"),
+    (b"\x89PNG", "an image, which holds no examples"),
+    (b"\xff\xd8\xff", "an image, which holds no examples"),
+    (b"\x7fELF", "a program, which holds no examples"),
     (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive: unpack it and name the files inside"),
+    (b"PK\x05\x06", "an empty zip archive"),
     (b"PK\x03\x04", "a zip archive or an Excel workbook: unpack it, or export the sheet as JSON"),
     (b"\x1f\x8b", "gzip data once more: unpack the file once with `gunzip`"),
     (b"PAR1", "a Parquet file: unpack it with `gunzip`; Parquet is read as it is"),

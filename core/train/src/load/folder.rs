@@ -4,7 +4,7 @@ use std::path::Path;
 
 use super::digest::BaseDigest;
 use super::loaded::LoadedModel;
-use super::safetensors::SafetensorsSource;
+use super::names::FolderSource;
 use crate::model::ModelConfig;
 use crate::text::{TextTokenizer, TokenizerFolder};
 use crate::{Result, TrainError};
@@ -20,8 +20,8 @@ struct Described {
 /// Opens a Hugging Face folder.
 pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
     let Described { mut config, config_text, tokenizer, tokenizer_bytes } = describe(folder)?;
-    let weights = SafetensorsSource::open_folder(folder)?;
-    super::stored::settle(&mut config, &weights)?;
+    let weights = FolderSource::open(folder, &config)?;
+    let warnings = super::stored::settle(&mut config, &weights)?;
     let mut digest = BaseDigest::new();
     digest.part("config", config_text.as_bytes());
     digest.part("tokenizer", &tokenizer_bytes);
@@ -30,7 +30,7 @@ pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
         config,
         weights: Box::new(weights),
         tokenizer,
-        warnings: Vec::new(),
+        warnings: warnings.into_iter().collect(),
         digest: digest.finish(),
     })
 }

@@ -20,7 +20,7 @@ use crate::model::ModelConfig;
 use crate::text::TextTokenizer;
 use names::GgufSource;
 
-pub(crate) use names::gguf_name;
+pub(crate) use names::{gguf_name, is_interleaved as gguf_is_interleaved};
 pub(crate) use pre::{WRITTEN as WRITTEN_SPLITTINGS, splitting as named_splitting};
 pub(crate) use reader::{GgufFile, Value};
 

@@ -3,10 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 use memmap2::Mmap;
-use safetensors::tensor::TensorView;
+use safetensors::tensor::{Metadata, TensorView};
 use safetensors::{Dtype, SafeTensors};
 use serde::Deserialize;
 
@@ -16,12 +17,41 @@ use super::writer::{Precision, SafetensorsWriter};
 use crate::model::TensorSource;
 use crate::{Result, TrainError};
 
+/// A matrix inside a tensor of three dimensions.
+pub(super) struct Part {
+    /// The dimensions that the whole tensor must have.
+    pub(super) dims: [usize; 3],
+    /// The matrix's index in the first of them.
+    pub(super) index: usize,
+    /// The rows wanted of that matrix.
+    pub(super) rows: Range<usize>,
+}
+
 /// The tensors of a folder or of a single safetensors file.
 pub struct SafetensorsSource {
     path: PathBuf,
-    files: Vec<(PathBuf, Mmap)>,
+    files: Vec<MappedFile>,
     /// Which file holds each tensor.
     index: BTreeMap<String, usize>,
+}
+
+/// A mapped file with its header, which is parsed once.
+struct MappedFile {
+    path: PathBuf,
+    map: Mmap,
+    header: Metadata,
+    /// Where the values begin, in bytes.
+    values: usize,
+}
+
+impl MappedFile {
+    fn open(path: PathBuf) -> Result<Self> {
+        let map = map_file(&path)?;
+        let (length, header) = SafeTensors::read_metadata(&map)
+            .map_err(|e| TrainError::format(&path, e.to_string()))?;
+        // The header stands behind its length, which takes eight bytes.
+        Ok(Self { path, map, header, values: 8 + length })
+    }
 }
 
 impl SafetensorsSource {
@@ -46,16 +76,14 @@ impl SafetensorsSource {
     fn open(path: PathBuf, paths: Vec<PathBuf>) -> Result<Self> {
         let mut source = Self { path, files: Vec::new(), index: BTreeMap::new() };
         for path in paths {
-            let map = map_file(&path)?;
-            let tensors = parse(&path, &map)?;
-            for name in tensors.names() {
-                if let Some(other) = source.index.insert(name.to_owned(), source.files.len()) {
-                    let reason = format!("is in {} as well", source.files[other].0.display());
-                    return Err(TrainError::tensor(&path, name, reason));
+            let file = MappedFile::open(path)?;
+            for name in file.header.tensors().into_keys() {
+                if let Some(other) = source.index.insert(name.clone(), source.files.len()) {
+                    let reason = format!("is in {} as well", source.files[other].path.display());
+                    return Err(TrainError::tensor(&file.path, &name, reason));
                 }
             }
-            drop(tensors);
-            source.files.push((path, map));
+            source.files.push(file);
         }
         Ok(source)
     }
@@ -73,9 +101,9 @@ impl SafetensorsSource {
 
     /// Adds the bytes of every file, in the order of their names, to the digest of a model.
     pub(crate) fn digest_into(&self, digest: &mut BaseDigest) {
-        for (path, map) in &self.files {
-            let name = path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
-            digest.part(name, map);
+        for file in &self.files {
+            let name = file.path.file_name().and_then(|n| n.to_str()).unwrap_or_default();
+            digest.part(name, &file.map);
         }
     }
 
@@ -84,13 +112,7 @@ impl SafetensorsSource {
     /// # Errors
     /// If the tensor is missing.
     pub fn shape(&self, name: &str) -> Result<Vec<usize>> {
-        let index =
-            self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
-        let (path, map) = &self.files[*index];
-        let tensors = parse(path, map)?;
-        let view =
-            tensors.tensor(name).map_err(|e| TrainError::tensor(path, name, e.to_string()))?;
-        Ok(view.shape().to_vec())
+        Ok(self.view(name)?.shape().to_vec())
     }
 
     /// Shape and values of a tensor, whatever its shape.
@@ -103,11 +125,34 @@ impl SafetensorsSource {
         packed::decode(&|name| self.view(name).ok(), name, &view).map_err(bad)
     }
 
+    /// The values of a part of a tensor that is stored unpacked.
+    ///
+    /// # Errors
+    /// A tensor that is missing, has other dimensions or is packed.
+    pub(super) fn read_part(&self, name: &str, part: &Part) -> Result<Vec<f32>> {
+        let view = self.view(name)?;
+        let bad = |reason: String| TrainError::tensor(self.file(name), name, reason);
+        if view.shape() != part.dims || part.index >= part.dims[0] || part.rows.end > part.dims[1] {
+            return Err(bad(format!("shape {:?}, expected {:?}", view.shape(), part.dims)));
+        }
+        let [matrices, rows, columns] = part.dims;
+        let width = view.data().len() / (matrices * rows).max(1);
+        let first = part.index * rows;
+        let bytes =
+            view.data().get((first + part.rows.start) * width..(first + part.rows.end) * width);
+        let shape = vec![part.rows.len(), columns];
+        let inside = TensorView::new(view.dtype(), shape, bytes.unwrap_or_default());
+        inside.map_err(|e| e.to_string()).and_then(|inside| plain(&inside)).map_err(bad)
+    }
+
     fn view(&self, name: &str) -> Result<TensorView<'_>> {
-        let index =
-            self.index.get(name).ok_or_else(|| TrainError::tensor(&self.path, name, "missing"))?;
-        let (path, map) = &self.files[*index];
-        parse(path, map)?.tensor(name).map_err(|e| TrainError::tensor(path, name, e.to_string()))
+        let missing = || TrainError::tensor(&self.path, name, "missing");
+        let file = &self.files[*self.index.get(name).ok_or_else(missing)?];
+        let info = file.header.info(name).ok_or_else(missing)?;
+        let (start, end) = info.data_offsets;
+        let data = file.map.get(file.values + start..file.values + end).ok_or_else(missing)?;
+        TensorView::new(info.dtype, info.shape.clone(), data)
+            .map_err(|e| TrainError::tensor(&file.path, name, e.to_string()))
     }
 }
 
@@ -117,7 +162,7 @@ impl TensorSource for SafetensorsSource {
     }
 
     fn file(&self, name: &str) -> &Path {
-        self.index.get(name).map_or(&self.path, |index| &self.files[*index].0)
+        self.index.get(name).map_or(&self.path, |index| &self.files[*index].path)
     }
 
     fn contains(&self, name: &str) -> bool {
@@ -208,10 +253,6 @@ pub(crate) fn map_file(path: &Path) -> Result<Mmap> {
     // meanwhile, this process gets a bus error; model files are not written while a daemon uses
     // them.
     unsafe { Mmap::map(&file) }.map_err(TrainError::io(path))
-}
-
-fn parse<'a>(path: &Path, map: &'a Mmap) -> Result<SafeTensors<'a>> {
-    SafeTensors::deserialize(map).map_err(|e| TrainError::format(path, e.to_string()))
 }
 
 /// Values that are stored unpacked, as f32.

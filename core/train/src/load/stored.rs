@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
+use super::names::FolderSource;
 use super::packed;
-use super::safetensors::SafetensorsSource;
 use crate::model::{ModelConfig, TensorSource, layer_name, parameter_shapes};
 use crate::{Result, TrainError};
 
@@ -15,12 +15,12 @@ const EMBEDDING: &str = "model.embed_tokens.weight";
 const DERIVED: [&str; 4] =
     [".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached", ".masked_bias"];
 /// Settles what the stored tensors decide (the head and the biases), and refuses tensors that the
-/// model has no use for.
+/// model has no use for. Returns what users of the model should know.
 ///
 /// # Errors
 /// A head that is neither stored nor tied to the embedding; a tensor that the model would not use,
 /// by its name.
-pub(super) fn settle(config: &mut ModelConfig, weights: &SafetensorsSource) -> Result<()> {
+pub(super) fn settle(config: &mut ModelConfig, weights: &FolderSource) -> Result<Option<String>> {
     settle_head(config, weights)?;
     // transformers creates a bias of zeros where the configuration announces one and no file has
     // it.
@@ -28,12 +28,20 @@ pub(super) fn settle(config: &mut ModelConfig, weights: &SafetensorsSource) -> R
     config.qkv_bias &= stored("self_attn.q_proj");
     config.output_bias &= stored("self_attn.o_proj");
     config.mlp_bias &= stored("mlp.gate_proj");
-    refuse_others(config, weights)
+    refuse_others(config, weights)?;
+    let unused = weights.stored_names().filter(|name| weights.is_vision(name)).count();
+    Ok((unused > 0).then(|| {
+        format!(
+            "{} is a model that also sees: only its text model is used, and {unused} tensors of \
+             vision_tower and multi_modal_projector are left out",
+            weights.path().display()
+        )
+    }))
 }
 
 /// As in transformers: a stored head that differs from the embedding is the head, whatever
 /// `tie_word_embeddings` says.
-fn settle_head(config: &mut ModelConfig, weights: &SafetensorsSource) -> Result<()> {
+fn settle_head(config: &mut ModelConfig, weights: &FolderSource) -> Result<()> {
     let stored = weights.contains(HEAD);
     if !config.tied_head && !stored {
         let reason = "missing, and tie_word_embeddings is not true in config.json: transformers \
@@ -47,18 +55,21 @@ fn settle_head(config: &mut ModelConfig, weights: &SafetensorsSource) -> Result<
     Ok(())
 }
 
-fn refuse_others(config: &ModelConfig, weights: &SafetensorsSource) -> Result<()> {
+fn refuse_others(config: &ModelConfig, weights: &FolderSource) -> Result<()> {
+    let names = parameter_shapes(config).into_iter().map(|(name, _)| name);
+    let names = names.chain(config.tied_head.then(|| HEAD.to_owned()));
     let places: BTreeSet<String> =
-        parameter_shapes(config).into_iter().map(|(name, _)| name).collect();
-    let other = weights.names().find(|name| {
-        let known = places.contains(*name) || (*name == HEAD && config.tied_head);
+        names.filter_map(|name| weights.place(&name)).map(|place| place.stored).collect();
+    let other = weights.stored_names().find(|name| {
         let derived = DERIVED.iter().any(|ending| name.ends_with(ending));
         let packed = packed::weight_of(name).is_some_and(|weight| places.contains(weight));
-        !known && !derived && !packed
+        !places.contains(*name) && !derived && !packed && !weights.is_vision(name)
     });
     match other {
         None => Ok(()),
-        Some(name) => Err(TrainError::tensor(weights.file(name), name, why_not(config, name))),
+        Some(name) => {
+            Err(TrainError::tensor(weights.stored_file(name), name, why_not(config, name)))
+        }
     }
 }
 

@@ -4,6 +4,9 @@
 //! are never repeated: q is `[batch, kv_heads, group * len, head_dim]`.
 
 mod blocks;
+mod host;
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -11,8 +14,7 @@ use burn_tensor::Tensor;
 
 use super::config::ModelConfig;
 use super::kernels;
-use super::product::ComputePrecision;
-use super::transfer::is_host;
+use super::product::{ComputePrecision, product};
 pub(crate) use blocks::{BLOCK_VALUES, Masks};
 
 /// Shapes for one batch size and sequence length.
@@ -90,50 +92,55 @@ impl AttentionSaved {
 
 /// What is kept of the softmax for the backward pass.
 enum Weights {
-    /// The whole softmax, on the processor.
+    /// All of it, `[batch, kv_heads, group * queries, keys]`: where few tokens are computed.
     Kept(Tensor<4>),
-    /// Nothing that grows with the square of the length; see [`blocks`].
+    /// Nothing that grows with the square of the length, on the processor; see [`host`].
+    Host(Box<host::Saved>),
+    /// The same on other devices; see [`blocks`].
     Blocks(blocks::Saved),
 }
 
 /// `q` is `[batch, heads, len, head_dim]`, already scaled; `k` and `v` have `kv_heads` heads.
-/// Returns the shape of `q`. With a window of w tokens, position i attends to i-w+1..=i.
+/// Returns `[batch * len, heads * head_dim]`. With a window of w tokens, position i attends to
+/// i-w+1..=i.
 pub(crate) fn forward(
     shape: &AttentionShape,
     q: Tensor<4>,
     k: Tensor<4>,
     v: Tensor<4>,
     window: Option<usize>,
-) -> (Tensor<4>, AttentionSaved) {
-    if !is_host(&q.device()) {
-        let (out, saved) = blocks::forward(shape, &q, &k, &v, window);
-        return (out, AttentionSaved { q, k, v, weights: Weights::Blocks(saved) });
-    }
-    let q = shape.stack(q);
-    let scores = q.clone().matmul(k.clone().transpose());
-    let probabilities =
-        kernels::causal_softmax(scores, window, shape.starts.as_ref().map(|s| s.as_slice()));
-    let out = probabilities.clone().matmul(v.clone()).reshape(shape.queries());
-    (out, AttentionSaved { q, k, v, weights: Weights::Kept(probabilities) })
+) -> (Tensor<2>, AttentionSaved) {
+    let (out, weights) = match host::forward(shape, [&q, &k, &v], window) {
+        Some((out, saved)) => (out, Weights::Host(Box::new(saved))),
+        None => {
+            let (out, saved) = blocks::forward(shape, &q, &k, &v, window);
+            let out = kernels::join_heads(out, shape.queries(), None, 1.0);
+            (out, Weights::Blocks(saved))
+        }
+    };
+    (out, AttentionSaved { q, k, v, weights })
 }
 
 /// Gradients of q (as given, already scaled), k and v, in their own shapes. `d_out` has the shape
 /// of the output.
 pub(crate) fn backward(
     shape: &AttentionShape,
-    d_out: Tensor<4>,
+    d_out: Tensor<2>,
     saved: AttentionSaved,
 ) -> (Tensor<4>, Tensor<4>, Tensor<4>) {
     let AttentionSaved { q, k, v, weights } = saved;
-    let probabilities = match weights {
-        Weights::Kept(probabilities) => probabilities,
-        Weights::Blocks(saved) => return blocks::backward(shape, &d_out, &q, &k, &v, saved),
-    };
-    let d_out = shape.stack(d_out);
-    let dv = probabilities.clone().transpose().matmul(d_out.clone());
-    let dp = d_out.matmul(v.transpose());
-    let ds = kernels::softmax_backward(dp, &probabilities);
-    let dk = ds.clone().transpose().matmul(q);
-    let dq = ds.matmul(k).reshape(shape.queries());
-    (dq, dk, dv)
+    let split = |x| kernels::split_heads(x, shape.queries(), None, 1.0);
+    match weights {
+        Weights::Host(saved) => host::backward(shape, d_out, [&q, &k, &v], &saved),
+        Weights::Blocks(saved) => blocks::backward(shape, &split(d_out), &q, &k, &v, saved),
+        Weights::Kept(p) => {
+            let d_out = shape.stack(split(d_out));
+            let dv = product(p.clone().transpose(), d_out.clone(), shape.compute);
+            let dp = product(d_out, v.transpose(), shape.compute);
+            let ds = p.clone() * (dp.clone() - (dp * p).sum_dim(3));
+            let dk = product(ds.clone().transpose(), q, shape.compute);
+            let dq = product(ds, k, shape.compute).reshape(shape.queries());
+            (dq, dk, dv)
+        }
+    }
 }

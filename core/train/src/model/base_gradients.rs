@@ -10,7 +10,7 @@ use super::linear::Wants;
 use super::lora::{LoraLayers, Projection};
 use super::to_vec;
 use super::weights::{EMBEDDING, FINAL_NORM, HEAD, layer_name};
-use crate::Result;
+use crate::{Result, TrainError};
 
 /// Mean loss over the labelled tokens of a batch, and its gradient for every base weight.
 #[derive(Clone, Debug)]
@@ -27,8 +27,14 @@ impl Decoder {
     /// weights must be in f32.
     ///
     /// # Errors
-    /// A sequence longer than the model's context, or a token outside its vocabulary.
+    /// A mixture of experts, whose router and experts have no gradients here; a sequence longer
+    /// than the model's context, or a token outside its vocabulary.
     pub fn base_gradients(&self, batch: &Batch) -> Result<BaseGradients> {
+        if self.config.experts.is_some() {
+            let family = self.config.family.name();
+            let reason = format!("{family}: router and experts are not trained here");
+            return Err(TrainError::setting("model_type", reason));
+        }
         let wants = Wants { base: true, ..Wants::default() };
         let labels = batch.label_count() as f64;
         let none = LoraLayers::none(self.config.layers);

@@ -1,7 +1,9 @@
 //! The shape of a decoder, read from `config.json` or from GGUF metadata.
 
+mod experts;
 mod family;
 mod fields;
+mod quantised;
 mod raw;
 mod scaling;
 #[cfg(test)]
@@ -12,6 +14,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::{Result, TrainError};
+pub use experts::ExpertShape;
 pub use family::{Activation, Family, NormPlaces, QkNorm};
 pub(crate) use fields::COMMAND_TRAINER;
 
@@ -140,6 +143,11 @@ pub struct ModelConfig {
     pub bos_token_id: Option<u32>,
     /// Tokens that end an answer.
     pub eos_token_ids: Vec<u32>,
+    /// Whether the files hold a model that also sees, of which this is the text model. Tensors and
+    /// adapters have other names there.
+    pub multimodal: bool,
+    /// The experts of a mixture of experts.
+    pub experts: Option<ExpertShape>,
 }
 
 impl ModelConfig {
@@ -187,6 +195,8 @@ impl ModelConfig {
             logit_scale: 1.0,
             bos_token_id: None,
             eos_token_ids: Vec::new(),
+            multimodal: false,
+            experts: None,
         }
     }
 
@@ -202,6 +212,12 @@ impl ModelConfig {
             _ => 0.0,
         };
         (stretched as usize).max(self.max_position)
+    }
+
+    /// The shape of a layer's experts; `None` for a layer with a dense feed-forward block.
+    pub(crate) fn experts_of(&self, layer: usize) -> Option<&ExpertShape> {
+        let has = |shape: &&ExpertShape| shape.layers.get(layer).copied().unwrap_or(false);
+        self.experts.as_ref().filter(has)
     }
 
     /// Checks that the sizes are consistent; the error says which are not.
@@ -247,6 +263,9 @@ impl ModelConfig {
             if !(value > 0.0 && value <= most) {
                 return Err(format!("{name} is {value}"));
             }
+        }
+        if let Some(experts) = &self.experts {
+            experts.check(self.layers)?;
         }
         let global = Rope { theta: self.rope_theta, scaling: self.rope_scaling.clone() };
         [Some(&global), self.local_rope.as_ref()]

@@ -6,6 +6,7 @@ use burn_tensor::{Device, Tensor};
 
 use super::batch::{Batch, Indices};
 use super::config::ModelConfig;
+use super::experts::Experts;
 use super::frozen::{BasePrecision, Frozen};
 use super::layer::{Layer, LayerGradients, LayerSaved};
 use super::linear::Wants;
@@ -125,6 +126,8 @@ impl Decoder {
 
     /// Sets the minimum precision of matrix products from now on; the default is f32.
     pub fn compute_in(&mut self, precision: ComputePrecision) {
+        let experts = self.layers.iter_mut().filter_map(|layer| layer.experts.as_mut());
+        experts.for_each(|experts| experts.compute_in(precision));
         let linears =
             self.layers.iter_mut().flat_map(|layer| layer.projections.iter_mut().flatten());
         let projections = linears.map(|linear| &mut linear.weight);
@@ -132,13 +135,14 @@ impl Decoder {
         matrices.for_each(|matrix| matrix.compute_in(precision));
     }
 
-    /// Size in bytes of the frozen matrices: projections, embedding, and the head if it is not the
+    /// Size in bytes of the frozen matrices: projections, experts, embedding, and the head if it is not the
     /// embedding.
     pub fn base_bytes(&self) -> usize {
         let linears = self.layers.iter().flat_map(|layer| layer.projections.iter().flatten());
         let projections = linears.map(|linear| &linear.weight);
         let matrices = projections.chain([&self.embedding]).chain(&self.head);
-        matrices.map(Frozen::bytes).sum()
+        let experts = self.layers.iter().filter_map(|layer| layer.experts.as_ref());
+        matrices.map(Frozen::bytes).sum::<usize>() + experts.map(Experts::bytes).sum::<usize>()
     }
 
     /// Bytes that this process has reserved on the device, which is its peak usage there; 0 on the
@@ -283,6 +287,7 @@ fn read_layer(reader: &Reader<'_>, config: &ModelConfig, index: usize) -> Result
         norms: Default::default(),
         projections: Default::default(),
         qk_norm: None,
+        experts: None,
         activation: config.activation,
         residual_scale: config.residual_scale,
     };
@@ -292,8 +297,11 @@ fn read_layer(reader: &Reader<'_>, config: &ModelConfig, index: usize) -> Result
             *place = Some(read_norm(reader, config, &name, config.hidden_size)?);
         }
     }
-    for projection in Projection::of(config) {
+    for projection in Projection::in_layer(config, index) {
         layer.projections[projection.slot()] = Some(reader.linear(config, index, *projection)?);
+    }
+    if let Some(shape) = config.experts_of(index) {
+        layer.experts = Some(Experts::load(reader, config, shape, index)?);
     }
     if let [queries, keys] = qk_norm_widths(config)[..] {
         let norm = |which: &str, width: usize| {

@@ -13,7 +13,7 @@ use std::sync::Arc;
 use burn_tensor::{DType, Device, Tensor, TensorData};
 
 use super::batch::Indices;
-use super::product::{ComputePrecision, product};
+use super::product::{ComputePrecision, add_product, product};
 use super::transfer::{is_host, upload};
 use on_device::Blocks;
 use packed::Packed;
@@ -117,18 +117,17 @@ impl Frozen {
         }
     }
 
-    /// dy W: `[rows, outputs]` to `[rows, inputs]`.
-    pub(crate) fn backward(&self, dy: Tensor<2>) -> Tensor<2> {
+    /// dy W, added to `sum` if there is one: `[rows, outputs]` to `[rows, inputs]`.
+    pub(crate) fn backward(&self, sum: Option<Tensor<2>>, dy: Tensor<2>) -> Tensor<2> {
         if let Values::Dense(weight) = &self.values {
-            return self.product(dy, weight.clone());
+            return self.add_product(sum, dy, weight.clone());
         }
         let [_, inputs] = self.dims();
-        let parts = self.runs().map(|(first, weight)| {
+        let parts = self.runs().fold(sum, |sum, (first, weight)| {
             let outputs = weight.dims()[0];
-            self.product(dy.clone().narrow(1, first, outputs), weight)
+            Some(self.add_product(sum, dy.clone().narrow(1, first, outputs), weight))
         });
-        let none = || Tensor::zeros([dy.dims()[0], inputs], &dy.device());
-        parts.reduce(|sum, part| sum + part).unwrap_or_else(none)
+        parts.unwrap_or_else(|| Tensor::zeros([dy.dims()[0], inputs], &dy.device()))
     }
 
     /// The rows `ids`, `[ids, inputs]`, in f32; every id is below the number of outputs.
@@ -174,6 +173,17 @@ impl Frozen {
         match self.operands() {
             DType::BF16 => x.cast(DType::BF16).matmul(weight.cast(DType::BF16)).cast(DType::F32),
             _ => product(x, weight.cast(DType::F32), self.compute),
+        }
+    }
+
+    /// [`Self::product`], added to `sum` if there is one.
+    fn add_product(&self, sum: Option<Tensor<2>>, x: Tensor<2>, weight: Tensor<2>) -> Tensor<2> {
+        match sum {
+            Some(sum) if self.operands() == DType::F32 => {
+                add_product(sum, x, weight.cast(DType::F32), 1.0, self.compute)
+            }
+            Some(sum) => sum + self.product(x, weight),
+            None => self.product(x, weight),
         }
     }
 

@@ -13,8 +13,7 @@ use super::batch::Indices;
 use super::config::Activation;
 use super::loss::LossSum;
 use super::rope::RopeTable;
-use host::HostTensor;
-pub(crate) use host::for_rows;
+pub(crate) use host::{HostTensor, exp, for_rows, new_rows, sum_of, take, tensor, vectorised};
 
 /// y = gamma * x / rms(x) over the last dimension, and 1/rms of each row (`[rows, 1]`).
 pub(crate) fn rms_norm(x: &Tensor<2>, gamma: &Tensor<1>, eps: f64) -> (Tensor<2>, Tensor<2>) {
@@ -101,25 +100,11 @@ pub(crate) fn swiglu_backward(
     }
 }
 
-/// Causal softmax over the last dimension of scores `[batch, heads, group * len, len]`: row i of
-/// each run of `len` rows attends to columns i-window+1..=i, and with `starts` (`[batch * len]`) to
-/// none before the row's own start. Elsewhere the result is 0.
-pub(crate) fn causal_softmax(
-    scores: Tensor<4>,
-    window: Option<usize>,
-    starts: Option<&[u32]>,
-) -> Tensor<4> {
-    match HostTensor::borrow(&scores) {
-        Some(_) => host::softmax::forward(scores, window, starts),
-        None => generic::causal_softmax(scores, window, starts),
-    }
-}
-
-/// ds = p * (dp - sum(dp * p)) over the last dimension.
-pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
-    match HostTensor::borrow(p) {
-        Some(host_p) => host::softmax::backward(dp, &host_p),
-        None => generic::softmax_backward(dp, p),
+/// `sum + x`, in the memory of `sum` if nothing else holds it.
+pub(crate) fn add(sum: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
+    match HostTensor::borrow(x) {
+        Some(host_x) => host::add(sum, &host_x),
+        None => sum + x.clone(),
     }
 }
 

@@ -1,15 +1,19 @@
 //! One decoder layer: attention and feed-forward blocks with residuals, forward and backward.
 
+mod feed_forward;
+
 use burn_tensor::Tensor;
 
 use super::attention::{self, AttentionSaved, AttentionShape};
 use super::config::Activation;
+use super::experts::Experts;
 use super::kernels;
 use super::linear::{Linear, LinearGradients, LinearSaved, Wants};
 use super::lora::{Lora, Projection};
 use super::norm::{NormSaved, RmsNorm};
 use super::past::PastLayer;
 use super::rope::RopeTable;
+use feed_forward::FeedForwardSaved;
 
 /// Norms of a layer: before attention, after it, before the feed-forward block, and after it.
 pub(crate) const NORMS: usize = 4;
@@ -25,6 +29,8 @@ pub(crate) struct Layer {
     pub(crate) projections: [Option<Linear>; Projection::COUNT],
     /// Norms on queries and keys. A weight is as wide as one head or as all heads together.
     pub(crate) qk_norm: Option<(RmsNorm, RmsNorm)>,
+    /// The experts of a sparse feed-forward block, which then has no projections.
+    pub(crate) experts: Option<Experts>,
     pub(crate) activation: Activation,
     /// Factor of each block's output before the residual is added.
     pub(crate) residual_scale: f64,
@@ -48,8 +54,7 @@ pub(crate) struct LayerSaved {
     projections: [Option<LinearSaved>; Projection::COUNT],
     qk_norm: Option<(NormSaved, NormSaved)>,
     attention: AttentionSaved,
-    gate: Tensor<2>,
-    up: Tensor<2>,
+    feed_forward: FeedForwardSaved,
 }
 
 /// Gradients of one layer's parameters.
@@ -99,13 +104,24 @@ struct Backward<'a> {
 
 impl Backward<'_> {
     fn project(&mut self, projection: Projection, dy: Tensor<2>) -> Tensor<2> {
+        self.project_onto(None, projection, dy)
+    }
+
+    /// The gradient of the projection's input, added to `sum` if there is one.
+    fn project_onto(
+        &mut self,
+        sum: Option<Tensor<2>>,
+        projection: Projection,
+        dy: Tensor<2>,
+    ) -> Tensor<2> {
         let slot = projection.slot();
         let (Some(linear), Some(saved)) =
             (&self.layer.projections[slot], self.projections[slot].take())
         else {
-            return dy;
+            return sum.unwrap_or(dy);
         };
-        let (dx, gradients) = linear.backward(dy, &saved, self.lora[slot].as_ref(), self.wants);
+        let lora = self.lora[slot].as_ref();
+        let (dx, gradients) = linear.backward(sum, dy, &saved, lora, self.wants);
         self.gradients.projections[slot] = gradients;
         dx
     }
@@ -146,16 +162,13 @@ impl Layer {
             None => attention::forward(shape, q, k, v, context.window),
             Some(past) => past.attend(shape, [q, k, v], context.window),
         };
-        let mixed = kernels::join_heads(mixed, shape.queries(), None, 1.0);
         let out = pass.project(Projection::OProj, &mixed);
-        let x = x + self.scaled(pass.norm(AFTER_ATTENTION, out));
+        let x = kernels::add(self.scaled(pass.norm(AFTER_ATTENTION, out)), &x);
         let normed = pass.norm(BEFORE_MLP, x.clone());
-        let [gate, up] = self.gate_and_up(&mut pass, &normed);
-        let inner = kernels::gated(&gate, &up, self.activation);
-        let out = pass.project(Projection::DownProj, &inner);
-        let y = x + self.scaled(pass.norm(AFTER_MLP, out));
+        let (out, feed_forward) = self.feed_forward(&mut pass, &normed);
+        let y = kernels::add(self.scaled(pass.norm(AFTER_MLP, out)), &x);
         let Forward { norms, projections, .. } = pass;
-        (y, LayerSaved { norms, projections, qk_norm, attention, gate, up })
+        (y, LayerSaved { norms, projections, qk_norm, attention, feed_forward })
     }
 
     /// `dy` is the gradient of the layer's output; returns that of its input.
@@ -166,26 +179,23 @@ impl Layer {
         lora: &[Option<Lora>; Projection::COUNT],
         context: &LayerContext<'_>,
     ) -> (Tensor<2>, LayerGradients) {
-        let LayerSaved { norms, projections, qk_norm, attention, gate, up } = saved;
+        let LayerSaved { norms, projections, qk_norm, attention, feed_forward } = saved;
         let (shape, wants) = (context.shape, context.wants);
         let gradients = LayerGradients::default();
         let mut pass = Backward { layer: self, lora, wants, norms, projections, gradients };
         let d_out = pass.norm(AFTER_MLP, self.scaled(dy.clone()));
-        let d_inner = pass.project(Projection::DownProj, d_out);
-        let (d_gate, d_up) = kernels::gated_backward(&d_inner, &gate, &up, self.activation);
-        let d_normed = self.gate_and_up_backward(&mut pass, d_gate, d_up);
-        let dy = dy + pass.norm(BEFORE_MLP, d_normed);
+        let d_normed = self.feed_forward_backward(&mut pass, d_out, feed_forward);
+        let dy = kernels::add(pass.norm(BEFORE_MLP, d_normed), &dy);
 
         let d_out = pass.norm(AFTER_ATTENTION, self.scaled(dy.clone()));
         let d_mixed = pass.project(Projection::OProj, d_out);
-        let d_mixed = kernels::split_heads(d_mixed, shape.queries(), None, 1.0);
         let (dq, dk, dv) = attention::backward(shape, d_mixed, attention);
         let dq = kernels::join_heads(dq, shape.queries(), context.rope, shape.scale);
         let dk = kernels::join_heads(dk, shape.keys(), context.rope, 1.0);
         let dv = kernels::join_heads(dv, shape.keys(), None, 1.0);
         let (dq, dk, d_qk_norm) = self.norm_heads_backward(dq, dk, &qk_norm, wants);
         let d_normed = self.queries_keys_values_backward(&mut pass, [dq, dk, dv]);
-        let dx = dy + pass.norm(BEFORE_ATTENTION, d_normed);
+        let dx = kernels::add(pass.norm(BEFORE_ATTENTION, d_normed), &dy);
         let mut gradients = pass.gradients;
         gradients.qk_norm = d_qk_norm;
         (dx, gradients)
@@ -223,30 +233,9 @@ impl Layer {
         if self.fused() {
             return pass.project(Projection::QkvProj, Tensor::cat(vec![dq, dk, dv], 1));
         }
-        pass.project(Projection::QProj, dq)
-            + pass.project(Projection::KProj, dk)
-            + pass.project(Projection::VProj, dv)
-    }
-
-    fn gate_and_up(&self, pass: &mut Forward<'_>, x: &Tensor<2>) -> [Tensor<2>; 2] {
-        if !self.fused() {
-            return [Projection::GateProj, Projection::UpProj].map(|which| pass.project(which, x));
-        }
-        let both = pass.project(Projection::GateUpProj, x);
-        let width = both.dims()[1] / 2;
-        [0, width].map(|start| both.clone().narrow(1, start, width))
-    }
-
-    fn gate_and_up_backward(
-        &self,
-        pass: &mut Backward<'_>,
-        d_gate: Tensor<2>,
-        d_up: Tensor<2>,
-    ) -> Tensor<2> {
-        if self.fused() {
-            return pass.project(Projection::GateUpProj, Tensor::cat(vec![d_gate, d_up], 1));
-        }
-        pass.project(Projection::GateProj, d_gate) + pass.project(Projection::UpProj, d_up)
+        let sum = pass.project(Projection::QProj, dq);
+        let sum = pass.project_onto(Some(sum), Projection::KProj, dk);
+        pass.project_onto(Some(sum), Projection::VProj, dv)
     }
 
     fn norm_heads(

@@ -7,7 +7,7 @@ use burn_tensor::Tensor;
 
 use super::frozen::Frozen;
 use super::lora::Lora;
-use super::product::{ComputePrecision, product};
+use super::product::{ComputePrecision, add_product, product, scaled};
 
 /// A base projection; `weight` is `[outputs, inputs]` as in the model files.
 #[derive(Clone)]
@@ -60,17 +60,18 @@ impl Linear {
         let mut u = None;
         if let Some(lora) = lora {
             let low = product(x.clone(), lora.a.clone().transpose(), compute);
-            let scaled_b = lora.b.clone().transpose().mul_scalar(lora.scaling);
-            y = y + product(low.clone(), scaled_b, compute);
+            y = add_product(y, low.clone(), lora.b.clone().transpose(), lora.scaling, compute);
             u = wants.factor_b.then_some(low);
         }
         let keep_x = wants.base || (wants.factor_a && lora.is_some());
         (y, LinearSaved { x: keep_x.then(|| x.clone()), u })
     }
 
-    /// `dy` is `[rows, outputs]`; returns dx and the requested gradients.
+    /// `dy` is `[rows, outputs]`; returns dx, added to `sum` if there is one, and the requested
+    /// gradients.
     pub(crate) fn backward(
         &self,
+        sum: Option<Tensor<2>>,
         dy: Tensor<2>,
         saved: &LinearSaved,
         lora: Option<&Lora>,
@@ -78,9 +79,9 @@ impl Linear {
     ) -> (Tensor<2>, LinearGradients) {
         let mut gradients = LinearGradients::default();
         let compute = self.weight.compute();
-        let mut dx = self.weight.backward(dy.clone());
+        let mut dx = self.weight.backward(sum, dy.clone());
         if let Some(lora) = lora {
-            let du = product(dy.clone(), lora.b.clone().mul_scalar(lora.scaling), compute);
+            let du = product(dy.clone(), scaled(lora.b.clone(), lora.scaling), compute);
             if wants.factor_b
                 && let Some(u) = &saved.u
             {
@@ -92,7 +93,7 @@ impl Linear {
             {
                 gradients.a = Some(product(du.clone().transpose(), x.clone(), compute));
             }
-            dx = dx + product(du, lora.a.clone(), compute);
+            dx = add_product(dx, du, lora.a.clone(), 1.0, compute);
         }
         if wants.base
             && let Some(x) = &saved.x

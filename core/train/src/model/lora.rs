@@ -85,18 +85,48 @@ impl Projection {
         }
     }
 
+    /// Whether it belongs to the attention block; the others belong to the feed-forward block.
+    pub(crate) fn is_attention(self) -> bool {
+        match self {
+            Self::QProj | Self::KProj | Self::VProj | Self::OProj | Self::QkvProj => true,
+            Self::GateProj | Self::UpProj | Self::DownProj | Self::GateUpProj => false,
+        }
+    }
+
     /// The path inside a layer, for example `self_attn.q_proj`.
     pub fn path(self) -> String {
-        let block = match self {
-            Self::QProj | Self::KProj | Self::VProj | Self::OProj | Self::QkvProj => "self_attn",
-            Self::GateProj | Self::UpProj | Self::DownProj | Self::GateUpProj => "mlp",
-        };
+        let block = if self.is_attention() { "self_attn" } else { "mlp" };
         format!("{block}.{}", self.name())
     }
 
-    /// The projections that a model has, in the order of a layer's forward pass.
+    /// The projections that an adapter can be attached to in every layer of a model, in the order
+    /// of a layer's forward pass. In a mixture of experts these are the attention's alone.
     pub fn of(config: &ModelConfig) -> &'static [Self] {
-        if config.family.fused() { &Self::FUSED } else { &Self::SEPARATE }
+        match &config.experts {
+            Some(_) => &Self::ATTENTION,
+            None => Self::in_layer(config, 0),
+        }
+    }
+
+    /// The attention projections of a model: what is adapted by default.
+    pub fn attention_of(config: &ModelConfig) -> Vec<Self> {
+        Self::of(config).iter().copied().filter(|one| one.is_attention()).collect()
+    }
+
+    /// What `all-linear` means in PEFT: every projection of the layers. `None` where layers differ
+    /// in which they have.
+    pub fn all_linear(config: &ModelConfig) -> Option<&'static [Self]> {
+        let every = Self::of(config);
+        (0..config.layers).all(|layer| Self::in_layer(config, layer) == every).then_some(every)
+    }
+
+    /// The projections of one layer, in the order of its forward pass; experts are none of them.
+    pub(crate) fn in_layer(config: &ModelConfig, layer: usize) -> &'static [Self] {
+        match (config.experts_of(layer), config.family.fused()) {
+            (Some(_), _) => &Self::ATTENTION,
+            (None, true) => &Self::FUSED,
+            (None, false) => &Self::SEPARATE,
+        }
     }
 
     /// Reads a `target_modules` name.

@@ -9,8 +9,9 @@ use super::kernels;
 use super::product::{ComputePrecision, product};
 use super::transfer::{is_host, to_vec, upload};
 
-/// Rows of logits that the processor computes at a time.
-const CHUNK_ROWS: usize = 128;
+/// Rows of logits that the processor computes at a time: enough that preparing the head's matrix
+/// for their product is a small part of it.
+const CHUNK_ROWS: usize = 256;
 
 /// Most logits computed at a time on a device with memory of its own (256 MiB).
 const CHUNK_LOGITS: usize = 64 << 20;
@@ -91,7 +92,7 @@ pub(crate) fn cross_entropy(
                 Some(sum) => sum + d,
             });
         }
-        d_rows.push(head.backward(d_logits));
+        d_rows.push(head.backward(None, d_logits));
     }
     let d_hidden = (!d_rows.is_empty()).then(|| Tensor::cat(d_rows, 0));
     HeadOutcome { loss_sum: loss_sum.unwrap_or(LossSum::Host(0.0)), d_hidden, d_head }

@@ -8,6 +8,7 @@ use burn_tensor::{Device, Tensor, TensorData, activation};
 use super::attention::{AttentionSaved, AttentionShape};
 use super::config::{ModelConfig, RopeScaling};
 use super::decoder::Decoder;
+use super::kernels;
 use super::linear::Wants;
 use super::lora::LoraLayers;
 use super::pass::{Pass, Rotary};
@@ -190,7 +191,7 @@ impl PastLayer<'_> {
         shape: &AttentionShape,
         [q, k, v]: [Tensor<4>; 3],
         window: Option<usize>,
-    ) -> (Tensor<4>, AttentionSaved) {
+    ) -> (Tensor<2>, AttentionSaved) {
         let count = k.dims()[2];
         let [mut k, mut v] = self.layer.borrow_mut().extend(self.first, [k, v]);
         // The first new position sees `window` positions, itself included; the others start later.
@@ -207,7 +208,8 @@ impl PastLayer<'_> {
         }
         let probabilities = activation::softmax(scores, 3);
         let out = product(probabilities.clone(), v.clone(), shape.compute);
-        (out.reshape(shape.queries()), AttentionSaved::whole([q, k, v], probabilities))
+        let out = kernels::join_heads(out, shape.queries(), None, 1.0);
+        (out, AttentionSaved::whole([q, k, v], probabilities))
     }
 
     /// The mask: 0 where a row may attend, minus infinity elsewhere. Rows repeat for each query

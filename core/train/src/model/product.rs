@@ -8,13 +8,18 @@
 //! (Veltkamp's) does not survive a compiler that contracts a product and a sum once fusion puts
 //! them into one kernel.
 
+mod host;
+mod matrix;
+
 use std::fmt;
 use std::str::FromStr;
 
 use burn_tensor::{DType, Tensor};
 use serde::{Deserialize, Serialize};
 
+use super::transfer::upload;
 use crate::TrainError;
+pub(crate) use matrix::{Existing, Matrix, multiply};
 
 /// The minimum precision of matrix products. A device without the named precision computes more
 /// exactly: the processor and `wgpu` always use f32. In all cases, sums, adapters, their gradients,
@@ -69,10 +74,35 @@ pub(crate) fn product<const D: usize>(
     b: Tensor<D>,
     precision: ComputePrecision,
 ) -> Tensor<D> {
+    if let Some(operands) = host::Operands::borrow(&a, &b) {
+        let (values, [rows, columns]) = operands.product();
+        let mut dims = [rows; D];
+        dims[D - 1] = columns;
+        return upload(values, dims, &a.device());
+    }
     match precision == ComputePrecision::F32 && rounds_operands(&a) {
         true => in_three(a, b),
         false => a.matmul(b),
     }
+}
+
+/// The f32 sum `sum + factor a b`.
+pub(crate) fn add_product(
+    sum: Tensor<2>,
+    a: Tensor<2>,
+    b: Tensor<2>,
+    factor: f64,
+    precision: ComputePrecision,
+) -> Tensor<2> {
+    match host::Operands::borrow(&a, &b) {
+        Some(operands) => operands.add_to(sum, factor as f32),
+        None => sum + product(a, scaled(b, factor), precision),
+    }
+}
+
+/// `factor x`.
+pub(crate) fn scaled<const D: usize>(x: Tensor<D>, factor: f64) -> Tensor<D> {
+    if factor == 1.0 { x } else { x.mul_scalar(factor) }
 }
 
 fn in_three<const D: usize>(a: Tensor<D>, b: Tensor<D>) -> Tensor<D> {

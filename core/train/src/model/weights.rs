@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::config::{ModelConfig, QkNorm};
+use super::config::{ExpertShape, ModelConfig, QkNorm};
 use super::lora::Projection;
 use crate::Result;
 
@@ -34,22 +34,19 @@ pub fn parameter_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
             let name = name.map(|name| layer_name(layer, &format!("{name}.weight")));
             shapes.extend(name.map(|name| (name, vec![hidden])));
         };
+        let projections = Projection::in_layer(config, layer).iter().copied();
+        let (attention, feed_forward): (Vec<_>, Vec<_>) =
+            projections.partition(|projection| projection.is_attention());
         norm(&mut shapes, before_attention);
-        for projection in Projection::of(config).iter().copied() {
-            let (outputs, inputs) = projection.shape(config);
-            let path = projection.path();
-            if projection == Projection::GateProj || projection == Projection::GateUpProj {
-                norm(&mut shapes, after_attention);
-                norm(&mut shapes, before_mlp);
-            }
-            let name = layer_name(layer, &format!("{path}.weight"));
-            shapes.push((name, vec![outputs, inputs]));
-            if has_bias(config, projection) {
-                shapes.push((layer_name(layer, &format!("{path}.bias")), vec![outputs]));
-            }
-        }
+        attention.into_iter().for_each(|one| put_projection(&mut shapes, config, layer, one));
         for (name, width) in ["q_norm", "k_norm"].into_iter().zip(qk_norm_widths(config)) {
             shapes.push((layer_name(layer, &format!("self_attn.{name}.weight")), vec![width]));
+        }
+        norm(&mut shapes, after_attention);
+        norm(&mut shapes, before_mlp);
+        feed_forward.into_iter().for_each(|one| put_projection(&mut shapes, config, layer, one));
+        if let Some(experts) = config.experts_of(layer) {
+            put_experts(&mut shapes, experts, hidden, layer);
         }
         norm(&mut shapes, after_mlp);
     }
@@ -58,6 +55,36 @@ pub fn parameter_shapes(config: &ModelConfig) -> Vec<(String, Vec<usize>)> {
         shapes.push((HEAD.to_owned(), vec![config.vocab_size, hidden]));
     }
     shapes
+}
+
+fn put_projection(
+    shapes: &mut Vec<(String, Vec<usize>)>,
+    config: &ModelConfig,
+    layer: usize,
+    projection: Projection,
+) {
+    let (outputs, inputs) = projection.shape(config);
+    let path = layer_name(layer, &projection.path());
+    shapes.push((format!("{path}.weight"), vec![outputs, inputs]));
+    if has_bias(config, projection) {
+        shapes.push((format!("{path}.bias"), vec![outputs]));
+    }
+}
+
+fn put_experts(
+    shapes: &mut Vec<(String, Vec<usize>)>,
+    experts: &ExpertShape,
+    hidden: usize,
+    layer: usize,
+) {
+    shapes.push((router_name(layer), vec![experts.count, hidden]));
+    for expert in 0..experts.count {
+        let into = vec![experts.width, hidden];
+        let out = vec![hidden, experts.width];
+        for (which, shape) in EXPERT_PROJECTIONS.into_iter().zip([into.clone(), into, out]) {
+            shapes.push((expert_name(layer, expert, which), shape));
+        }
+    }
 }
 
 /// Widths of the norms on queries and keys; empty if the family has no such norms.
@@ -76,6 +103,18 @@ pub(crate) const HEAD: &str = "lm_head.weight";
 
 pub(crate) fn layer_name(layer: usize, rest: &str) -> String {
     format!("model.layers.{layer}.{rest}")
+}
+
+/// The projections of an expert, in the order of its forward pass.
+pub(crate) const EXPERT_PROJECTIONS: [&str; 3] = ["gate_proj", "up_proj", "down_proj"];
+
+/// The weight of one expert's projection, as published checkpoints name it.
+pub(crate) fn expert_name(layer: usize, expert: usize, projection: &str) -> String {
+    layer_name(layer, &format!("mlp.experts.{expert}.{projection}.weight"))
+}
+
+pub(crate) fn router_name(layer: usize) -> String {
+    layer_name(layer, "mlp.gate.weight")
 }
 
 /// Whether a projection has a bias in this configuration.

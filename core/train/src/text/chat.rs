@@ -17,6 +17,7 @@ use std::rc::Rc;
 use minijinja::Environment;
 use minijinja::value::Value;
 
+use super::date::TemplateDate;
 use super::first::floor_char_boundary;
 use super::rendered::{Rendered, Tokenized};
 use super::tokenizer::TextTokenizer;
@@ -28,9 +29,13 @@ use crate::{Result, TrainError};
 /// again for each answer.
 const MOST_RENDERED_BYTES: usize = 512 << 20;
 
+/// The answer with which the end of a turn is found; a word that templates leave as it is.
+const PLACEHOLDER: &str = "fedshieldanswer";
+
 /// A compiled template.
 struct Compiled {
     source: String,
+    date: TemplateDate,
     environment: Environment<'static>,
     is_marked: bool,
 }
@@ -40,13 +45,14 @@ thread_local! {
     static LAST: RefCell<Option<Rc<Compiled>>> = const { RefCell::new(None) };
 }
 
-fn compiled(source: &str) -> Result<Rc<Compiled>> {
-    if let Some(last) = LAST.with_borrow(Clone::clone).filter(|last| last.source == source) {
+fn compiled(source: &str, date: TemplateDate) -> Result<Rc<Compiled>> {
+    let is_this = |last: &Rc<Compiled>| last.source == source && last.date == date;
+    if let Some(last) = LAST.with_borrow(Clone::clone).filter(is_this) {
         return Ok(last);
     }
-    let (rewritten, is_marked) = marks::rewrite(source);
-    let environment = jinja::environment(rewritten).map_err(|e| bad(&e.to_string()))?;
-    let compiled = Rc::new(Compiled { source: source.to_owned(), environment, is_marked });
+    let (rewritten, is_marked) = marks::rewrite(source).map_err(|e| bad(&e))?;
+    let environment = jinja::environment(rewritten, date).map_err(|e| bad(&e.to_string()))?;
+    let compiled = Rc::new(Compiled { source: source.to_owned(), date, environment, is_marked });
     LAST.set(Some(compiled.clone()));
     Ok(compiled)
 }
@@ -75,7 +81,7 @@ impl<'a> Conversation<'a> {
         };
         let tools = chat.and_then(|chat| chat.tools.as_ref());
         let source = source(tokenizer, tools.is_some())?;
-        let template = compiled(source)?;
+        let template = compiled(source, tokenizer.template_date)?;
         let turns = example.turns();
         let values = chat.map_or(&[][..], |chat| &chat.values[..]);
         Ok(Self {
@@ -124,13 +130,26 @@ impl<'a> Conversation<'a> {
     pub(super) fn prompt(&self) -> Result<Rendered> {
         let last = self.turns.iter().rposition(|turn| turn.role == Role::Assistant);
         let turns = last.unwrap_or(self.turns.len());
-        Ok(self.rendered(self.text(turns, true)?, Vec::new(), turns))
+        let mut rendered = self.rendered(self.text(turns, true)?, Vec::new(), turns);
+        rendered.stops.extend(self.turn_end(turns));
+        Ok(rendered)
+    }
+
+    /// The added token that the template writes behind an answer. Where it writes none, or renders
+    /// no answer here, an answer ends with the tokenizer's end token.
+    fn turn_end(&self, turns: usize) -> Option<u32> {
+        let mut messages = self.messages[..turns].to_vec();
+        messages.push(message(&Turn::new(Role::Assistant, PLACEHOLDER)));
+        let text = self.text_of(messages, false, "", "").ok()?;
+        let (_, behind) = text.rsplit_once(PLACEHOLDER)?;
+        self.tokenizer.leading_added(behind)
     }
 
     fn rendered(&self, text: String, learned: Vec<Range<usize>>, turns: usize) -> Rendered {
         let last_answer = text.len();
         let marked = self.template.is_marked;
-        Rendered { text, learned, begins: false, turns, last_answer, marked }
+        let stops = Vec::new();
+        Rendered { text, learned, begins: false, turns, stops, last_answer, marked }
     }
 
     fn learned_turns(&self) -> impl Iterator<Item = usize> {
@@ -234,8 +253,18 @@ impl<'a> Conversation<'a> {
     }
 
     fn text_with(&self, turns: usize, prompt: bool, open: &str, close: &str) -> Result<String> {
+        self.text_of(self.messages[..turns].to_vec(), prompt, open, close)
+    }
+
+    fn text_of(
+        &self,
+        messages: Vec<Value>,
+        prompt: bool,
+        open: &str,
+        close: &str,
+    ) -> Result<String> {
         let mut values = vec![
-            ("messages".to_owned(), Value::from(self.messages[..turns].to_vec())),
+            ("messages".to_owned(), Value::from(messages)),
             ("tools".to_owned(), self.tools.clone()),
             ("documents".to_owned(), Value::from(())),
             ("add_generation_prompt".to_owned(), Value::from(prompt)),
@@ -253,8 +282,10 @@ impl<'a> Conversation<'a> {
         self.rendered_bytes.set(rendered);
         if rendered > MOST_RENDERED_BYTES {
             let reason = format!(
-                "a conversation of {} turns is too long to be rendered up to each of its answers",
-                self.turns.len()
+                "a conversation of {} turns is too long to be rendered up to each of its answers, \
+                 which needs more than {} MiB of text: split it into shorter ones",
+                self.turns.len(),
+                MOST_RENDERED_BYTES >> 20
             );
             return Err(bad(&reason));
         }
@@ -280,7 +311,8 @@ fn message(turn: &Turn) -> Value {
     Value::from_pairs(fields.into_iter().filter_map(|(name, value)| Some((name, value?))))
 }
 
-fn value(json: &Json) -> Value {
+/// What a template sees of a value of the data.
+pub(super) fn value(json: &Json) -> Value {
     match json {
         Json::Null => Value::from(()),
         Json::Bool(flag) => Value::from(*flag),

@@ -33,6 +33,8 @@ pub(super) struct FirstTokens {
     pub(super) offsets: Vec<(usize, usize)>,
     /// Whether these are all tokens of the text.
     pub(super) is_whole: bool,
+    /// Number of tokens of the whole text, if all of it was tokenised on the way.
+    pub(super) total: Option<usize>,
 }
 
 impl FirstTokens {
@@ -69,10 +71,11 @@ impl TextTokenizer {
             // Each byte of an added token that was cut may be a token of its own.
             let margin = MARGIN_TOKENS + self.longest_added;
             if is_whole || ids.len() >= wanted.saturating_add(margin) {
+                let total = is_whole.then_some(ids.len());
                 let is_whole = is_whole && ids.len() <= wanted;
                 ids.truncate(wanted);
                 offsets.truncate(wanted);
-                return Ok(FirstTokens { ids, offsets, is_whole });
+                return Ok(FirstTokens { ids, offsets, is_whole, total });
             }
             if bytes >= most {
                 return Err(TrainError::Tokenizer(format!(

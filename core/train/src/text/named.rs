@@ -101,7 +101,9 @@ pub(super) fn chatml(example: &Example, tokenizer: &TextTokenizer) -> Result<Ren
         }
         writer.put("\n");
     }
-    Ok(writer.finish(turns.len()))
+    let mut rendered = writer.finish(turns.len());
+    rendered.stops.extend(tokenizer.id("<|im_end|>"));
+    Ok(rendered)
 }
 
 /// FastChat's Vicuna 1.1; an answer is learned from after the colon to the end token, included.
@@ -117,6 +119,9 @@ pub(super) fn vicuna(example: &Example, tokenizer: &TextTokenizer) -> Result<Ren
     writer.put(system);
     writer.put(" ");
     for (index, turn) in rest.iter().enumerate() {
+        if turn.said().is_empty() {
+            return Err(bad("vicuna", "an empty turn, which FastChat writes without its end"));
+        }
         match (index % 2, turn.role) {
             (0, Role::User) => writer.put(&format!("USER: {} ", turn.said())),
             (1, Role::Assistant) => {

@@ -30,6 +30,9 @@ pub struct Rendered {
     pub begins: bool,
     /// Number of turns of the conversation that this text contains.
     pub turns: usize,
+    /// Tokens that end an answer to this text, in addition to those of the tokenizer: what the
+    /// template writes behind an answer.
+    pub(crate) stops: Vec<u32>,
     /// Byte offset at which the last answer begins.
     pub(super) last_answer: usize,
     /// Whether the template marks what is learned; then transformers' masks decide which tokens
@@ -44,6 +47,8 @@ pub struct Tokenized {
     pub sequence: TokenSequence,
     /// Whether anything was cut off.
     pub is_cut: bool,
+    /// Number of tokens before the cut, if the whole text was tokenised on the way.
+    pub uncut: Option<usize>,
     /// Number of turns of the conversation that this text contains.
     pub turns: usize,
 }
@@ -74,23 +79,25 @@ impl Rendered {
         let prompt = tokenizer.encode_first(prompt, limit)?;
         let same = first.ids.iter().zip(&prompt).take_while(|(a, b)| a == b).count();
         let labels = (0..first.ids.len()).map(|at| at >= same).collect();
-        let is_cut = !first.is_whole;
-        self.finish(TokenSequence { labels, ids: first.ids }, is_cut, tokenizer)
+        let known = (!first.is_whole, first.total);
+        self.finish(TokenSequence { labels, ids: first.ids }, known, tokenizer)
     }
 
     /// As [`Self::tokenize`], with tokens that are already known.
     pub(super) fn label(&self, first: FirstTokens, tokenizer: &TextTokenizer) -> Result<Tokenized> {
-        let is_cut = !first.is_whole;
-        self.finish(first.labelled(&self.learned, self.marked), is_cut, tokenizer)
+        let known = (!first.is_whole, first.total);
+        self.finish(first.labelled(&self.learned, self.marked), known, tokenizer)
     }
 
     fn finish(
         &self,
         mut sequence: TokenSequence,
-        is_cut: bool,
+        (is_cut, total): (bool, Option<usize>),
         tokenizer: &TextTokenizer,
     ) -> Result<Tokenized> {
-        if let Some(id) = self.before(tokenizer) {
+        let before = self.before(tokenizer);
+        let uncut = total.map(|total| total + usize::from(before.is_some()));
+        if let Some(id) = before {
             sequence.ids.insert(0, id);
             sequence.labels.insert(0, false);
         }
@@ -100,7 +107,7 @@ impl Rendered {
         if !sequence.labels.contains(&true) {
             sequence = TokenSequence { ids: Vec::new(), labels: Vec::new() };
         }
-        Ok(Tokenized { sequence, is_cut, turns: self.turns })
+        Ok(Tokenized { sequence, is_cut, uncut, turns: self.turns })
     }
 
     /// Number of tokens: see [`TextTokenizer::count`].
@@ -195,6 +202,7 @@ impl Writer {
             learned: self.learned,
             begins: true,
             turns,
+            stops: Vec::new(),
             last_answer,
             marked: false,
         }

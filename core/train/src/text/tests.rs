@@ -18,7 +18,8 @@ fn tokenizer(chat_template: Option<&str>) -> TextTokenizer {
         "version": "1.0", "truncation": null, "padding": null, "normalizer": null,
         "added_tokens": added, "pre_tokenizer": {"type": "Whitespace"}, "post_processor": null,
         "decoder": null,
-        "model": {"type": "WordLevel", "unk_token": "<s>", "vocab": {"<s>": 0, "</s>": 1, "a": 4}},
+        "model": {"type": "WordLevel", "unk_token": "<s>", "vocab": {
+            "<s>": 0, "</s>": 1, "<|im_start|>": 2, "<|im_end|>": 3, "a": 4}},
     });
     let mut tokenizer =
         TextTokenizer::from_bytes(json.to_string().as_bytes(), Some(0), vec![1]).unwrap();
@@ -228,4 +229,67 @@ fn vicuna_cuts_where_fastchat_does() {
     let texts: Vec<_> = segments.iter().map(|(text, _)| text.as_str()).collect();
     assert!(texts[0].ends_with("user's questions. USER: one? ASSISTANT:"));
     assert_eq!(texts[1..], [" 1</s>", "USER: two? ASSISTANT:", " 2</s>"]);
+}
+
+#[test]
+fn an_answer_ends_where_its_template_ends_it() {
+    let stops = |template: Template, jinja: Option<&str>| {
+        template.render_prompt(&conversation(), &tokenizer(jinja)).unwrap().stops
+    };
+    assert_eq!(stops(Template::ChatMl, None), [3]);
+    assert_eq!(stops(Template::Model, Some(CHATML)), [3]);
+    let marked = CHATML.replacen("{{ '<|im", "{% generation %}{{ '<|im", 1);
+    let marked = marked.replacen("{% endfor", "{% endgeneration %}{% endfor", 1);
+    assert_eq!(stops(Template::Model, Some(&marked)), [3]);
+    let spaced = CHATML.replace("'<|im_end|>'", "' </s>'");
+    assert_eq!(stops(Template::Model, Some(&spaced)), [1]);
+    // Nothing behind an answer, or no token of its own: the tokenizer's end token alone.
+    let plain = "{% for m in messages %}{{ m.content }}\n### {% endfor %}";
+    assert!(stops(Template::Model, Some(plain)).is_empty());
+    let refuses = "{% if messages[-1].role == 'assistant' %}{{ raise_exception('x') }}{% endif %}";
+    assert!(stops(Template::Model, Some(&format!("Q{refuses}"))).is_empty());
+    assert!(stops(Template::Vicuna, None).is_empty());
+}
+
+#[test]
+fn added_tokens_keep_their_numbers_or_are_refused() {
+    let bytes = tokenizer(None).to_json().unwrap();
+    let mut file: serde_json::Value = serde_json::from_str(&bytes).unwrap();
+    let refusal = |file: &serde_json::Value| {
+        let read = TextTokenizer::from_bytes(file.to_string().as_bytes(), None, Vec::new());
+        read.err().map(|error| error.to_string()).unwrap_or_default()
+    };
+    assert_eq!(refusal(&file), "");
+    // In the vocabulary under another number.
+    file["added_tokens"][3]["id"] = 9.into();
+    assert!(refusal(&file).contains("\"<|im_end|>\" has the number 9 and would be loaded as 3"));
+    // In no vocabulary: the next free number is another one.
+    file["added_tokens"][3] = file["added_tokens"][2].clone();
+    file["added_tokens"][3]["content"] = "<|new|>".into();
+    file["added_tokens"][3]["id"] = 40.into();
+    assert!(refusal(&file).contains("\"<|new|>\" has the number 40 and would be loaded as 5"));
+    file["added_tokens"][3]["id"] = 5.into();
+    assert_eq!(refusal(&file), "");
+    // One text with two numbers.
+    file["added_tokens"][2] = file["added_tokens"][3].clone();
+    file["added_tokens"][2]["id"] = 6.into();
+    assert!(refusal(&file).contains("has the number 6"), "{}", refusal(&file));
+}
+
+#[test]
+fn a_conversation_of_thousands_of_turns_is_refused_before_it_fills_the_memory() {
+    let rewrites = "{% for m in messages %}{{ m.role }}: \
+                    {% if loop.last and m.role == 'assistant' %}!{% endif %}\
+                    {{ m.content }}</s>{% endfor %}\
+                    {% if add_generation_prompt %}assistant: {% endif %}";
+    let tokenizer = tokenizer(Some(rewrites));
+    let of = |turns: usize| -> Vec<Turn> {
+        let role = |at: usize| if at.is_multiple_of(2) { Role::User } else { Role::Assistant };
+        (0..turns).map(|at| Turn::new(role(at), "a ".repeat(80))).collect()
+    };
+    let found = Template::Model.tokenize(&Example::Chat(of(400).into()), &tokenizer, 64).unwrap();
+    assert_eq!(found.len(), 200);
+    let error = Template::Model.tokenize(&Example::Chat(of(5000).into()), &tokenizer, 64);
+    let error = error.unwrap_err().to_string();
+    assert!(error.contains("5000 turns") && error.contains("split it"), "{error}");
 }

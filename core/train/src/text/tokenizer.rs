@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::Deserialize;
 use tokenizers::Tokenizer;
 
+use super::date::TemplateDate;
 use crate::{Result, TrainError};
 
 /// Token ids and the bytes of the text that each covers.
@@ -22,6 +24,8 @@ pub struct TextTokenizer {
     pub chat_template: Option<String>,
     /// The template for conversations with tools, if there is a separate one.
     pub tool_template: Option<String>,
+    /// The date that the templates write as the current one.
+    pub template_date: TemplateDate,
     /// Why the model's own templates cannot be used, if that is so.
     pub template_problem: Option<String>,
     /// Why plain text cannot be tokenised, if that is so; text that a chat template renders still
@@ -51,6 +55,7 @@ impl TextTokenizer {
             eos,
             chat_template,
             tool_template,
+            template_date: TemplateDate::default(),
             template_problem,
             plain_problem: None,
             special,
@@ -69,6 +74,7 @@ impl TextTokenizer {
     pub fn from_bytes(bytes: &[u8], bos: Option<u32>, eos: Vec<u32>) -> Result<Self> {
         let mut inner =
             Tokenizer::from_bytes(bytes).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
+        check_numbers(bytes, &inner)?;
         // Files may carry truncation and padding settings of their training, which apply silently;
         // lengths are decided in this crate alone.
         inner.with_padding(None);
@@ -129,6 +135,14 @@ impl TextTokenizer {
         self.inner.get_added_vocabulary().get_vocab().contains_key(spelling)
     }
 
+    /// The added token that a text begins with, spaces aside.
+    pub(super) fn leading_added(&self, text: &str) -> Option<u32> {
+        let text = text.trim_start();
+        let added = self.inner.get_added_vocabulary().get_vocab();
+        let found = added.iter().filter(|(spelling, _)| text.starts_with(spelling.as_str()));
+        found.max_by_key(|(spelling, _)| spelling.len()).map(|(_, id)| *id)
+    }
+
     /// The text of `ids`, special tokens included if `special`.
     pub fn decode(&self, ids: &[u32], special: bool) -> Result<String> {
         self.inner.decode(ids, !special).map_err(|e| TrainError::Tokenizer(e.to_string()))
@@ -158,4 +172,43 @@ impl TextTokenizer {
     pub fn to_json(&self) -> Result<String> {
         self.inner.to_string(false).map_err(|e| TrainError::Tokenizer(e.to_string()))
     }
+}
+
+/// The part of a `tokenizer.json` that numbers tokens.
+#[derive(Deserialize)]
+struct Numbered {
+    #[serde(default)]
+    added_tokens: Vec<AddedToken>,
+}
+
+#[derive(Deserialize)]
+struct AddedToken {
+    id: u32,
+    content: String,
+}
+
+/// The library numbers added tokens itself: one that is in the vocabulary, too, gets that number,
+/// and any other the next free one. The model was trained with the numbers of the file.
+///
+/// # Errors
+/// The first added token that would get another number than the file gives it.
+fn check_numbers(bytes: &[u8], inner: &Tokenizer) -> Result<()> {
+    let wrong = |reason: String| TrainError::Tokenizer(reason);
+    let file: Numbered = serde_json::from_slice(bytes).map_err(|e| wrong(e.to_string()))?;
+    for AddedToken { id, content } in file.added_tokens {
+        // The library leaves out an empty token.
+        if content.is_empty() {
+            return Err(wrong(format!("added token {id} has no text")));
+        }
+        let used = inner.token_to_id(&content);
+        if used != Some(id) {
+            let content: String = content.chars().take(60).collect();
+            return Err(wrong(format!(
+                "added token {content:?} has the number {id} and would be loaded as {}: give it \
+                 the number that it has in the vocabulary, or the next one that is free",
+                used.map_or("none".to_owned(), |used| used.to_string())
+            )));
+        }
+    }
+    Ok(())
 }

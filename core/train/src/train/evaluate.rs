@@ -6,7 +6,7 @@ use super::gradient::lora_layers;
 use super::trainer::Trainer;
 use crate::Result;
 use crate::adapter::{Adapter, check_fits};
-use crate::data::{PackedSequence, TokenizedExample};
+use crate::data::TokenizedExample;
 use crate::memory::LargeWork;
 use crate::model::{Batch, LoraLayers, TokenSequence};
 
@@ -40,11 +40,11 @@ impl Trainer {
         let lora = self.lora(adapter)?;
         let (mut sum, mut tokens) = (0.0, 0);
         // Sequences of similar length share a batch, which leaves little padding.
-        let mut order: Vec<&PackedSequence> = examples.iter().map(|e| &e.packed).collect();
-        order.sort_by_key(|sequence| sequence.len());
+        let mut order: Vec<&TokenizedExample> = examples.iter().collect();
+        order.sort_by_key(|example| example.token_count());
         for chunk in order.chunks(self.settings.batch_size) {
             let sequences: Vec<TokenSequence> =
-                chunk.iter().map(|packed| packed.unpack()).collect();
+                chunk.iter().map(|example| example.sequence()).collect::<Result<_>>()?;
             let batch = Batch::new(&sequences.iter().collect::<Vec<_>>())?;
             sum += self.decoder.loss_sum(&lora, &batch)?;
             tokens += batch.label_count();

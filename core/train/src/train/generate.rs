@@ -108,7 +108,8 @@ impl Trainer {
         Ok(self.continue_with(&mut generation, &prompt, sampling, on_text)?.text)
     }
 
-    /// The model's continuation of rendered text, up to an end token. `on_text` receives each piece
+    /// The model's continuation of rendered text, up to an end token of the model or of the text's
+    /// template. `on_text` receives each piece
     /// as soon as it consists of whole characters, and may end the answer.
     ///
     /// # Errors
@@ -152,7 +153,7 @@ impl Trainer {
             let Some(next) = pick(&logits, sampling, &mut stream) else {
                 break AnswerEnd::NotFinite;
             };
-            if self.tokenizer.is_end(next) {
+            if self.tokenizer.is_end(next) || prompt.stops.contains(&next) {
                 break AnswerEnd::Stop;
             }
             new.push(next);

@@ -1,6 +1,10 @@
 //! AdamW and gradient clipping on flat vectors, with the arithmetic of PyTorch in f32.
 
+use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
+
+/// Values that one task works on.
+const CHUNK: usize = 1 << 14;
 
 /// AdamW's constants; the defaults are PyTorch's.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
@@ -48,23 +52,30 @@ impl AdamW {
         let root_correction = correction2.sqrt() as f32;
         let (b1, b2, epsilon) = (beta1 as f32, beta2 as f32, epsilon as f32);
         let (c1, c2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
-        let moments = self.first.iter_mut().zip(&mut self.second);
-        for ((p, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
-            *p *= decay;
-            *m = b1 * *m + c1 * g;
-            *v = b2 * *v + c2 * g * g;
-            *p -= step_size * *m / (v.sqrt() / root_correction + epsilon);
-        }
+        let chunks = parameters.par_chunks_mut(CHUNK).zip(gradients.par_chunks(CHUNK));
+        let moments = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
+        chunks.zip(moments).for_each(|((parameters, gradients), (first, second))| {
+            let moments = first.iter_mut().zip(second);
+            for ((p, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
+                *p *= decay;
+                *m = b1 * *m + c1 * g;
+                *v = b2 * *v + c2 * g * g;
+                *p -= step_size * *m / (v.sqrt() / root_correction + epsilon);
+            }
+        });
     }
 }
 
 /// Scales `gradients` so that their Euclidean norm is at most `max_norm`; returns the norm before.
 pub fn clip_global_norm(gradients: &mut [f32], max_norm: f64) -> f64 {
-    let norm = gradients.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>().sqrt();
+    let square = |chunk: &[f32]| chunk.iter().map(|g| f64::from(*g) * f64::from(*g)).sum::<f64>();
+    // Added in order, so that the norm does not depend on the number of threads.
+    let squares: Vec<f64> = gradients.par_chunks(CHUNK).map(square).collect();
+    let norm = squares.iter().sum::<f64>().sqrt();
     let factor = max_norm / (norm + 1e-6);
     if factor < 1.0 {
         let factor = factor as f32;
-        gradients.iter_mut().for_each(|g| *g *= factor);
+        gradients.par_iter_mut().with_min_len(CHUNK).for_each(|g| *g *= factor);
     }
     norm
 }
@@ -89,5 +100,29 @@ mod tests {
         let mut small = [0.3, 0.4];
         clip_global_norm(&mut small, 1.0);
         assert_eq!(small, [0.3, 0.4]);
+    }
+
+    #[test]
+    fn a_vector_of_many_tasks_takes_the_steps_of_its_parts() {
+        let len = 3 * CHUNK + 5;
+        let values: Vec<f32> = (0..len).map(|i| ((i * 37 % 101) as f32 - 50.0) / 300.0).collect();
+        let mut gradients: Vec<f32> = (0..len).map(|i| (i * 53 % 89) as f32 - 44.0).collect();
+        let (mut whole, mut optimizer) =
+            (values.clone(), AdamW::new(AdamWSettings::default(), len));
+        optimizer.step(&mut whole, &gradients, 0.01);
+        optimizer.step(&mut whole, &gradients, 0.01);
+        for (first, part) in values.chunks(1000).enumerate().map(|(i, part)| (i * 1000, part)) {
+            let (mut part, mut optimizer) =
+                (part.to_vec(), AdamW::new(AdamWSettings::default(), part.len()));
+            let gradients = &gradients[first..first + part.len()];
+            optimizer.step(&mut part, gradients, 0.01);
+            optimizer.step(&mut part, gradients, 0.01);
+            assert_eq!(part, whole[first..first + part.len()]);
+        }
+        let exact = gradients.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        let norm = clip_global_norm(&mut gradients, 1.0);
+        assert!((norm - exact).abs() < 1e-9 * exact);
+        let clipped = gradients.iter().map(|g| f64::from(*g).powi(2)).sum::<f64>().sqrt();
+        assert!((clipped - 1.0).abs() < 1e-5, "{clipped}");
     }
 }

@@ -199,7 +199,7 @@ impl Trainer {
             .map(|_| {
                 let picked = order.take(self.settings.batch_size);
                 let sequences: Vec<TokenSequence> =
-                    picked.iter().map(|index| train[*index].sequence()).collect();
+                    picked.iter().map(|index| train[*index].sequence()).collect::<Result<_>>()?;
                 let sequences: Vec<&TokenSequence> = sequences.iter().collect();
                 match self.settings.packing {
                     true => Batch::packed(&sequences),

@@ -10,6 +10,7 @@ shards.
 
 import ctypes
 import os
+import sys
 
 import gguf
 import numpy as np
@@ -18,7 +19,7 @@ from make_pre import library
 from safetensors.numpy import save_file
 from transformers import (
     Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config,
-    Phi3ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+    Phi3ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )
 
 VOCAB, LENGTH = 64, 12
@@ -49,8 +50,12 @@ MODELS = {
         num_hidden_layers=6, head_dim=16, query_pre_attn_scalar=16, sliding_window=4, rope_theta=5000.0,
         rope_scaling=dict(rope_type="linear", factor=8.0),
     )),
+    "qwen3moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM, dict(
+        num_hidden_layers=2, head_dim=16, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=32, norm_topk_prob=True,
+    )),
 }
 ARCHITECTURES = {
+    "qwen3moe": gguf.MODEL_ARCH.QWEN3MOE,
     "qwen3": gguf.MODEL_ARCH.QWEN3, "smollm3": gguf.MODEL_ARCH.SMOLLM3, "granite": gguf.MODEL_ARCH.GRANITE,
     "olmo2": gguf.MODEL_ARCH.OLMO2, "phi3": gguf.MODEL_ARCH.PHI3, "gemma3": gguf.MODEL_ARCH.GEMMA3,
 }
@@ -73,7 +78,11 @@ def metadata(writer, name, config):
     if name == "gemma3":
         rope = rope["full_attention"]
         writer.add_sliding_window(config.sliding_window)
-    if name in ("gemma3", "qwen3"):
+    if name == "qwen3moe":
+        writer.add_expert_count(config.num_experts)
+        writer.add_expert_used_count(config.num_experts_per_tok)
+        writer.add_expert_feed_forward_length(config.moe_intermediate_size)
+    if name in ("gemma3", "qwen3", "qwen3moe"):
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
     writer.add_rope_freq_base(rope["rope_theta"])
@@ -107,6 +116,17 @@ def metadata(writer, name, config):
     writer.add_eos_token_id(2)
 
 
+def parameters(model):
+    """The parameters as converters know them: gate and up of the experts apart, each a stack."""
+    for key, parameter in model.named_parameters():
+        values = parameter.detach().numpy()
+        if key.endswith("experts.gate_up_proj"):
+            for which, half in zip(("gate", "up"), np.split(values, 2, axis=1)):
+                yield key.replace("gate_up_proj", which + "_proj.weight"), half
+        else:
+            yield key + ".weight" * key.endswith("down_proj"), values
+
+
 def write(name, model, folder="gguf"):
     config, architecture = model.config, ARCHITECTURES[name]
     split = dict(split_max_tensors=8) if name == "granite" else {}
@@ -114,15 +134,14 @@ def write(name, model, folder="gguf"):
     writer = gguf.GGUFWriter(path, gguf.MODEL_ARCH_NAMES[architecture], **split)
     metadata(writer, name, config)
     names = gguf.get_tensor_name_map(architecture, config.num_hidden_layers)
-    for key, parameter in model.named_parameters():
-        values = parameter.detach().numpy()
+    for key, values in parameters(model):
         heads = {"q_proj": config.num_attention_heads, "k_proj": config.num_key_value_heads}
         for which, count in heads.items():
             if which in key and name in ("smollm3", "granite"):
                 values = interleaved(values, count)
         if name == "gemma3" and key.endswith("norm.weight"):
             values = values + 1
-        values = values.astype(np.float16 if values.ndim == 2 else np.float32)
+        values = values.astype(np.float16 if values.ndim > 1 and "mlp.gate." not in key else np.float32)
         stored = names.get_name(key, (".weight",))
         writer.add_tensor(stored if stored.endswith(".weight") else stored + ".weight", np.ascontiguousarray(values))
     writer.write_header_to_file()
@@ -155,10 +174,13 @@ def last_logits(lib, path, ids):
 
 
 def main():
+    """With names as arguments, only those."""
     torch.manual_seed(11)
     torch.set_num_threads(1)
     lib = library()
     for name, (config_class, model_class, extra) in MODELS.items():
+        if sys.argv[1:] and name not in sys.argv[1:]:
+            continue
         model = model_class(config_class(**{**SHAPE, **extra})).float().eval()
         with torch.no_grad():
             for parameter in model.parameters():

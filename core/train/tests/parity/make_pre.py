@@ -19,7 +19,9 @@ import gguf
 import numpy as np
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 
-VOCAB = 640
+VOCAB = 1500
+# Words that are tokens and that no merges build: a pre-tokenizer that takes such words whole shows itself by them.
+WHOLE = ["ĠHTTPServer", "Ġwords", "12345", "Ġ!!!", "ĠDON"]
 NAMES = [
     "default", None, "gpt-2", "smollm", "llama-bpe", "dbrx", "qwen2", "deepseek-r1-qwen", "tekken", "gpt-4o", "llama4",
     "deepseek-llm", "deepseek-coder", "deepseek-v3",
@@ -29,6 +31,9 @@ TEXTS = [
     "WE'LL don't HTTPServer camelCase snake_case iPhone's", "Zürich, 5 °C — «Straße» ÉCOLE naïve", "snow: ☃ and 雪 日本語のテキスト 한국어",
     "x = [1, 2]; if (a != b) { return f(x)[0] / 3.14; }\r\n\t// done", "العربية עברית हिन्दी ไทย", "🙂🙂 emoji 👩‍👩‍👧 end",
     "e\u0301 combining A\u030a marks", "1 22 333 4444 ½ ² ٣٤٥", "    indented\n        more   ", "a/b//c\n/d", "",
+    "12345 words in HTTPServer !!! DON'T do 7up 3rd x1y22z333", "they'LL we'Ve I'M he's 'tis rock'n'roll", "ABCdef GHIjkl XYZ AbC aBC XMLHttpRequest",
+    "!abc .def (ghi) {jkl} #mno $pqr -stu _vwx /yz", "a!b.c(d)e{f}g#h$i-j_k/l", "...\n!!!\n\n???\r\n///\n", "  a   b\n   c\t\td\n\n\n  e  \n",
+    "中文字ab日本12かな漢字カナ한글abc", "医院。数据，在！（这里）：「吗」？", "ａｂｃ　１２３！ “quoted” ‘single’ …", "ǅ ǆ ß ﬁ ª º ʰ ʼn", "a\u0301b\u0302 क़ ค่า",
 ]
 CAPITALS, SMALL = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
 REST = r"\s*[\r\n]+|\s+(?!\S)|\s+"
@@ -64,7 +69,9 @@ def trained():
     trainer = trainers.BpeTrainer(vocab_size=VOCAB, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), show_progress=False)
     tokenizer.train_from_iterator(lines, trainer)
     model = json.loads(tokenizer.to_str())["model"]
-    return sorted(model["vocab"], key=model["vocab"].get), [" ".join(pair) for pair in model["merges"]]
+    tokens = sorted(model["vocab"], key=model["vocab"].get)
+    tokens += [word for word in WHOLE if word not in tokens]
+    return tokens, [" ".join(pair) for pair in model["merges"]]
 
 
 def write(path, pre, tokens, merges):
@@ -159,6 +166,8 @@ def main():
                 same = sum(a == b for a, b in zip(entry["ids"], entry["own"]))
                 print(pre, "llama.cpp as the model's own pattern in", same, "of", len(TEXTS), "texts")
             result["pre"].append(entry)
+    print(len({json.dumps(entry["ids"]) for entry in result["pre"]}), "are told apart by llama.cpp")
+    print(len({json.dumps(entry.get("own", entry["ids"])) for entry in result["pre"]}), "as wanted here")
     with open("pre.json", "w") as file:
         json.dump(result, file, ensure_ascii=False)
         file.write("\n")

@@ -19,11 +19,14 @@ import peft
 import torch
 import transformers
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import save_file
+from safetensors.torch import load_file, save_file
 from transformers import (
-    Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM,
-    MistralConfig, MistralForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config,
-    Qwen2ForCausalLM, Qwen3Config, Qwen3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+    Gemma3Config, Gemma3ForCausalLM, Gemma3ForConditionalGeneration, Gemma3TextConfig, GraniteConfig,
+    GraniteForCausalLM, LlamaConfig, LlamaForCausalLM, Mistral3Config, Mistral3ForConditionalGeneration,
+    MistralConfig, MistralForCausalLM, Olmo2Config,
+    Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen2Config, Qwen2ForCausalLM,
+    Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SeedOssConfig, SeedOssForCausalLM, SmolLM3Config,
+    SmolLM3ForCausalLM,
 )
 
 VOCAB, BATCH, LENGTH = 64, 2, 12
@@ -41,6 +44,9 @@ LLAMA3 = dict(
 )
 # What the weights are stored in where it is not one f32 file: the type, in shards of at most 24 kB.
 SHARDED = {"llama_linear": torch.bfloat16, "qwen2_window": torch.float16, "qwen3_window": torch.float32}
+# Saved as transformers 5 holds them in memory, the experts of a layer in one tensor.
+STACKED = ["qwen3_moe"]
+EXPERTS = dict(num_experts=6, moe_intermediate_size=24, head_dim=8)
 MODELS = {
     "llama": (LlamaConfig, LlamaForCausalLM, dict(tie_word_embeddings=True), ATTENTION),
     "llama_linear": (LlamaConfig, LlamaForCausalLM, dict(
@@ -80,6 +86,13 @@ MODELS = {
         logits_scaling=2.5, attention_bias=True,
     ), EVERY),
     "olmo2": (Olmo2Config, Olmo2ForCausalLM, dict(tie_word_embeddings=False), EVERY),
+    "olmo3": (Olmo3Config, Olmo3ForCausalLM, dict(
+        tie_word_embeddings=False, sliding_window=4, layer_types=["sliding_attention", "full_attention"],
+        rope_theta=300.0, rope_scaling=dict(
+            rope_type="yarn", factor=4.0, original_max_position_embeddings=16, attention_factor=1.2,
+        ),
+    ), EVERY),
+    "seed_oss": (SeedOssConfig, SeedOssForCausalLM, dict(tie_word_embeddings=False, head_dim=12), EVERY),
     "phi3": (Phi3Config, Phi3ForCausalLM, dict(tie_word_embeddings=False, sliding_window=5), FUSED),
     # More tokens than the context of the pretraining: the long factors.
     "phi4": (Phi3Config, Phi3ForCausalLM, dict(
@@ -91,6 +104,35 @@ MODELS = {
         layer_types=["sliding_attention", "full_attention"], rope_theta=5000.0, rope_local_base_freq=100.0,
         rope_scaling=dict(rope_type="linear", factor=8.0),
     ), EVERY),
+    # Models that also see: reference and adapter have the names of their text models.
+    "mistral3_vision": (Mistral3Config, Mistral3ForConditionalGeneration, dict(
+        tie_word_embeddings=False, image_token_index=63, vision_config=dict(
+            model_type="pixtral", hidden_size=8, intermediate_size=8, num_hidden_layers=1, num_attention_heads=2,
+            head_dim=4, image_size=28, patch_size=14,
+        ),
+        text_config=dict(
+            **{key: value for key, value in SHAPE.items() if key != "attn_implementation"}, model_type="mistral",
+            head_dim=12, sliding_window=None, rope_theta=500.0,
+        ),
+    ), r".*language_model.*\.(q_proj|v_proj|down_proj)"),
+    "gemma3_vision": (Gemma3Config, Gemma3ForConditionalGeneration, dict(
+        tie_word_embeddings=True, image_token_index=63, mm_tokens_per_image=4, vision_config=dict(
+            model_type="siglip_vision_model", hidden_size=8, intermediate_size=8, num_hidden_layers=1,
+            num_attention_heads=2, image_size=28, patch_size=14,
+        ),
+        text_config=dict(
+            **{key: value for key, value in SHAPE.items() if key != "attn_implementation"}, head_dim=16,
+            query_pre_attn_scalar=24, sliding_window=4, layer_types=["sliding_attention", "full_attention"],
+        ),
+    ), r".*language_model.*\.(q_proj|v_proj|down_proj)"),
+    "qwen3_moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM, dict(
+        **EXPERTS, num_experts_per_tok=2, norm_topk_prob=True, tie_word_embeddings=False,
+    ), ATTENTION),
+    # One layer in two has experts, whose weights are not scaled to a sum of one.
+    "qwen3_moe_step": (Qwen3MoeConfig, Qwen3MoeForCausalLM, dict(
+        **EXPERTS, num_experts_per_tok=3, norm_topk_prob=False, decoder_sparse_step=2, tie_word_embeddings=True,
+        attention_bias=True, use_sliding_window=True, sliding_window=5,
+    ), ATTENTION),
     "qwen3": (Qwen3Config, Qwen3ForCausalLM, dict(tie_word_embeddings=True, head_dim=16), ATTENTION),
 }
 
@@ -102,6 +144,22 @@ def randomise(parameters, generator):
             with torch.no_grad():
                 noise = torch.rand(parameter.shape, generator=generator) - 0.5
                 parameter.add_(0.6 * noise)
+
+
+def as_text_model(folder, targets):
+    """Gives an adapter of a multimodal model the names that it has on the text model alone."""
+    path = os.path.join(folder, "adapter_model.safetensors")
+    save_file({text_name(key): value for key, value in load_file(path).items()}, path)
+    path = os.path.join(folder, "adapter_config.json")
+    with open(path) as file:
+        config = json.load(file)
+    config["target_modules"] = targets
+    with open(path, "w") as file:
+        json.dump(config, file, indent=2)
+
+
+def text_name(key):
+    return key.replace("model.language_model.", "model.").replace(".default", "")
 
 
 def make(name, config_class, model_class, extra, targets):
@@ -117,6 +175,9 @@ def make(name, config_class, model_class, extra, targets):
         model = model_class.from_pretrained(name, dtype=torch.float32, attn_implementation="eager").eval()
     else:
         model.save_pretrained(name)
+    if name in STACKED:
+        tensors = {key: value.contiguous() for key, value in model.state_dict().items()}
+        save_file(tensors, os.path.join(name, "model.safetensors"), metadata={"format": "pt"})
     for file in os.listdir(name):
         if file != "config.json" and not file.startswith("model"):
             os.remove(os.path.join(name, file))
@@ -129,6 +190,8 @@ def make(name, config_class, model_class, extra, targets):
     for file in os.listdir(os.path.join(name, "adapter")):
         if file not in ("adapter_config.json", "adapter_model.safetensors"):
             os.remove(os.path.join(name, "adapter", file))
+    if name.endswith("_vision"):
+        as_text_model(os.path.join(name, "adapter"), ["q_proj", "v_proj", "down_proj"])
     ids = torch.randint(0, VOCAB, (BATCH, LENGTH), generator=generator)
     labels = ids.clone()
     labels[:, :4] = -100
@@ -140,7 +203,7 @@ def make(name, config_class, model_class, extra, targets):
     reference = {
         "ids": ids.float(), "loss": loss.detach().reshape(1), "logits": out.logits.detach().contiguous(),
     }
-    trained = [(n.replace(".default", ""), p) for n, p in tuned.named_parameters() if p.requires_grad]
+    trained = [(text_name(n), p) for n, p in tuned.named_parameters() if p.requires_grad]
     for key, parameter in trained:
         reference["gradient." + key] = parameter.grad.clone().contiguous()
     optimiser = torch.optim.AdamW([p for _, p in trained], lr=1e-3, weight_decay=0.01, eps=1e-8)

@@ -5,6 +5,8 @@
 pyarrow 26.0.1 and datasets 5.2.0 made the files that are committed.
 """
 
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
 import datasets
@@ -38,3 +40,22 @@ datasets.Dataset.from_dict({"messages": turns, "prompt": ["what is sky", "what i
 # Bytes that nobody called text, as Spark writes them, and bytes that are none.
 binary = pa.table({"prompt": [b"sky is", b"snow is"], "completion": [b"blue", b"\xff\xfe"]})
 pq.write_table(binary, here / "binary.parquet")
+
+pq.write_table(table, here / "lz4.parquet", compression="lz4")
+# Other types of columns: large text, a dictionary, nothing but nulls, numbers that are missing or infinite, decimals, dates,
+# structs whose keys are in no order.
+types = pa.table(
+    {
+        "output": pa.array(["blue", "white"], pa.large_string()),
+        "instruction": pa.array(["what is sky", "what is snow"]).dictionary_encode(),
+        "input": pa.nulls(2),
+        "weight": pa.array([1.0, float("nan")]),
+        "infinite": pa.array([float("inf"), 0.5]),
+        "decimal": pa.array([Decimal("1.50"), None], pa.decimal128(9, 2)),
+        "day": pa.array([date(2024, 7, 26), None]),
+        "nested": pa.array([{"z": 1, "a": [{"y": [], "b": None}]}, None]),
+    }
+)
+pq.write_table(types, here / "types.parquet")
+same = pa.Table.from_arrays([pa.array(["q"]), pa.array(["a"]), pa.array(["b"])], ["instruction", "output", "output"])
+pq.write_table(same, here / "twice.parquet")

@@ -2,6 +2,8 @@
 
     python make_cases.py                      writes tokenizers/ and cases.json, which are committed
     python make_cases.py --trl OUT.json       the same conversations with the templates of the trl package
+    python make_cases.py --templates OUT.json PATH...
+                                              the same with each *.jinja in these folders and archives (.tar.gz, .whl)
 
 Tokenizers are trained here on a few sentences. Versions: versions.txt.
 """
@@ -14,6 +16,8 @@ import os
 import pathlib
 import re
 import sys
+import tarfile
+import zipfile
 
 import transformers.utils.chat_template_utils as chat_templates
 from tokenizers import (
@@ -237,8 +241,15 @@ def parts_of(tokenizer, template, conversation):
         learned.append([start, len(through)])
         parts.append([through, [[start, len(through)]]])
     if in_one:
+        # A token may hold the end of an answer and the beginning of what follows: it is learned, too.
+        places = tokenizer(text(len(messages), False), add_special_tokens=False, return_offsets_mapping=True)
+        ends = [len(text(at + 1, False)) for at in answers]
         joined = []
-        for start, end in learned:
+        for (start, _), behind in zip(learned, ends):
+            # Byte-level tokenizers leave the spaces before a word out of its place.
+            before = itertools.accumulate((end for _, end in places["offset_mapping"]), max, initial=0)
+            begins = (min(begin, done) for (begin, _), done in zip(places["offset_mapping"], before))
+            end = sum(1 for begin in begins if begin < behind)
             if joined and joined[-1][1] == start:
                 joined[-1][1] = end
             else:
@@ -287,6 +298,33 @@ def write(path, templates, found, texts):
     print(f"{path}: {len(found)} cases, {sum('refused' in c for c in found)} refused")
 
 
+def templates_in(path):
+    """Names and texts of the templates in a folder or an archive, without those for images and rankings."""
+    if path.is_dir():
+        found = [(str(file), file.read_text()) for file in sorted(path.rglob("*.jinja"))]
+    elif path.suffix == ".whl":
+        archive = zipfile.ZipFile(path)
+        found = [(name, archive.read(name).decode()) for name in sorted(archive.namelist())]
+    else:
+        archive = tarfile.open(path)
+        members = sorted((m for m in archive if m.isfile()), key=lambda member: member.name)
+        found = [(m.name, archive.extractfile(m).read().decode()) for m in members if m.name.endswith(".jinja")]
+    for name, text in found:
+        if name.endswith(".jinja") and not re.search("cicd|rust/src|template/", name):
+            yield re.split(r"/|__", name)[-1].removesuffix(".jinja"), text
+
+
+def further(paths):
+    """Templates by name; one text occurs once."""
+    templates, seen = {}, set()
+    for path in paths:
+        for name, text in templates_in(path):
+            if text not in seen:
+                seen.add(text)
+                templates[name if name not in templates else f"{path.name.split('-')[0]} {name}"] = text
+    return templates
+
+
 def main():
     logging.disable(logging.WARNING)
     os.environ["TRANSFORMERS_VERBOSITY"] = "error"
@@ -297,6 +335,11 @@ def main():
 
         files = sorted((pathlib.Path(trl.__file__).parent / "chat_templates").glob("*.jinja"))
         templates = {file.stem: file.read_text() for file in files}
+        one = [folder / "byte_level", folder / "llama_first"]
+        write(pathlib.Path(sys.argv[2]), templates, list(cases(templates, one, lambda *_: True)), [])
+        return
+    if sys.argv[1:2] == ["--templates"]:
+        templates = further(map(pathlib.Path, sys.argv[3:]))
         one = [folder / "byte_level", folder / "llama_first"]
         write(pathlib.Path(sys.argv[2]), templates, list(cases(templates, one, lambda *_: True)), [])
         return

@@ -77,3 +77,62 @@ fn mistral_window() {
     let windowed = serde_json::json!({"model_type": "mistral", "sliding_window": 2});
     check_every_parameter(&config(windowed));
 }
+
+#[test]
+fn smollm3_with_a_layer_without_rope() {
+    check_every_parameter(&config(serde_json::json!({
+        "model_type": "smollm3", "no_rope_layers": [1, 0], "attention_bias": true,
+    })));
+}
+
+#[test]
+fn granite_multipliers() {
+    check_every_parameter(&config(serde_json::json!({
+        "model_type": "granite", "embedding_multiplier": 1.5, "attention_multiplier": 0.3,
+        "residual_multiplier": 0.7, "logits_scaling": 1.6,
+    })));
+}
+
+#[test]
+fn olmo_norms_behind_the_blocks() {
+    for family in ["olmo2", "olmo3"] {
+        check_every_parameter(&config(serde_json::json!({
+            "model_type": family, "tie_word_embeddings": false,
+        })));
+    }
+}
+
+#[test]
+fn seed_oss_biases() {
+    check_every_parameter(&config(serde_json::json!({
+        "model_type": "seed_oss", "head_dim": 6, "attention_out_bias": true,
+    })));
+}
+
+#[test]
+fn phi3_fused_projections() {
+    check_every_parameter(&config(serde_json::json!({
+        "model_type": "phi3", "partial_rotary_factor": 0.5, "tie_word_embeddings": false,
+    })));
+}
+
+#[test]
+fn gemma3_local_and_global_layers() {
+    check_every_parameter(&config(serde_json::json!({
+        "model_type": "gemma3_text", "head_dim": 6, "query_pre_attn_scalar": 8, "sliding_window": 2,
+        "layer_types": ["sliding_attention", "full_attention"],
+    })));
+}
+
+#[test]
+fn a_mixture_of_experts_has_no_gradients_of_its_base() {
+    let config = config(serde_json::json!({
+        "model_type": "qwen3_moe", "num_experts": 4, "num_experts_per_tok": 2,
+        "moe_intermediate_size": 8,
+    }));
+    let weights = BaseWeights::random(&config, 7, 0.3);
+    let decoder = Decoder::load(&config, &weights, &cpu(), BasePrecision::F32).unwrap();
+    let error = decoder.base_gradients(&batch()).unwrap_err().to_string();
+    assert!(error.contains("qwen3_moe") && error.contains("router"), "{error}");
+    assert!(decoder.base_loss(&batch()).unwrap().is_finite());
+}

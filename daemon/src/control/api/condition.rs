@@ -7,7 +7,8 @@ use serde::{Deserialize, Serialize};
 /// until it no longer holds.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Condition {
-    /// A stable name in kebab-case: `disk-full`, `model-missing`, `no-quorum`. A node has one condition of each name.
+    /// A stable name in kebab-case: `disk-full`, `model-missing`, `no-quorum`. A node has one
+    /// condition of each name.
     pub name: String,
     /// How bad it is.
     pub severity: Severity,

@@ -5,6 +5,7 @@ use fedshield_protocol::ids::{
 };
 use fedshield_protocol::manifest::{Draft, Manifest, Member, Terms, TermsFields};
 use fedshield_protocol::status::MemberStatus;
+pub use fedshield_train::data::DataSummary;
 use serde::{Deserialize, Serialize};
 
 use super::{ConnectionView, KnownAddressView};
@@ -200,6 +201,10 @@ pub struct FederationView {
     /// each.
     #[serde(default)]
     pub differences: Vec<String>,
+    /// What this node trains on under these terms; only in answers to the commands that check its
+    /// data, `new` and `found`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub data: Option<DataSummary>,
 }
 
 /// An expected member, named before the list is final.
@@ -328,6 +333,9 @@ pub struct JoinView {
     /// differ.
     #[serde(default)]
     pub warnings: Vec<String>,
+    /// What this node would train on under these terms.
+    #[serde(default)]
+    pub data: Option<DataSummary>,
     /// Why this node could not take part under these terms, and what to do; joining would fail.
     #[serde(default)]
     pub obstacle: Option<String>,

@@ -22,7 +22,7 @@ pub enum RoundOutcome {
 /// `GET /v1/rounds`: one finished round, as recorded by this node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RoundReport {
-    /// Which round.
+    /// The round that ended.
     pub round: Round,
     /// How it ended.
     pub outcome: RoundOutcome,
@@ -32,8 +32,8 @@ pub struct RoundReport {
     pub contributors: Vec<String>,
     /// Names of the committee members, which added the ciphertexts.
     pub committee: Vec<String>,
-    /// Bytes this node sent, by phase or purpose: `ciphertext`, `share`, `aggregate`, `partial`, `key`, `adapter`,
-    /// `evidence`, `messages`.
+    /// Bytes this node sent, by phase or purpose: `ciphertext`, `share`, `aggregate`, `partial`,
+    /// `key`, `adapter`, `evidence`, `messages`.
     pub bytes: BTreeMap<String, u64>,
     /// Bytes this node received, with the same keys.
     pub bytes_in: BTreeMap<String, u64>,
@@ -41,8 +41,8 @@ pub struct RoundReport {
     pub seconds: BTreeMap<String, f64>,
     /// Mean training loss of the round's steps; `None` if this node did not train.
     pub train_loss: Option<f64>,
-    /// Loss of the adapter afterwards on a fixed sample of this node's held-out data; `None` until it is measured, and
-    /// for rounds without a new adapter.
+    /// Loss of the adapter afterwards on a fixed sample of this node's held-out data; `None` until
+    /// it is measured, and for rounds without a new adapter.
     pub held_out_loss: Option<f64>,
     /// Size of this node's pruned update as f32, in bytes: the baseline for comparing traffic.
     pub update_bytes_f32: u64,

@@ -52,11 +52,12 @@ pub struct NodeStatus {
     /// The last error that did not resolve by itself, for the operator. Cleared by the next applied
     /// round.
     pub last_error: Option<String>,
-    /// The last measurement of the common adapter on this member's own held-out data; never leaves the node.
+    /// The last measurement of the common adapter on this member's own held-out data; never leaves
+    /// the node.
     #[serde(default)]
     pub held_out: Option<HeldOut>,
-    /// Members whose misbehaviour was proven since the daemon started, and how; the newest last, at most
-    /// [`MAX_MISBEHAVIOUR`].
+    /// Members whose misbehaviour was proven since the daemon started, and how; the newest last, at
+    /// most [`MAX_MISBEHAVIOUR`].
     #[serde(default)]
     pub misbehaviour: Vec<String>,
     /// Conditions that hold at the moment, in the order in which they began.
@@ -134,7 +135,8 @@ pub struct HeldOut {
 /// Work in progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkProgress {
-    /// The job, in the words of the path: `train`, `prune`, `encrypt`, `share`, `aggregate`, `decrypt`, `combine`, `apply`, `evaluate`.
+    /// The job, in the words of the path: `train`, `prune`, `encrypt`, `share`, `aggregate`,
+    /// `decrypt`, `combine`, `apply`, `evaluate`.
     pub phase: String,
     /// Optimiser steps done; 0 for work without steps.
     pub step: u64,

@@ -30,7 +30,8 @@ impl FoundingError {
             }
             Self::Terms { error, own } => match (error.code(), own) {
                 (ErrorCode::DataUnreadable, _) => {
-                    "mend that line or file, or agree on terms that the data go with (--template, --seq): `fedshield-cli data check` shows what training makes of them"
+                    "fix that line or file, or agree on terms that fit the data (--template, \
+                     --seq): `fedshield-cli data check` shows what training makes of them"
                 }
                 (ErrorCode::InvalidRequest, true) => {
                     "draft again with another value: `fedshield-cli federation new --help` lists the flags"
@@ -84,7 +85,7 @@ impl FoundingError {
             Self::None => "start one with `federation new`, or `join` with an invite",
             Self::NotOwner => "ask the organisation that made the draft",
             Self::Later { .. } => {
-                "its operator has to mend that; a node that has joined asks again by itself"
+                "its operator has to fix that; a node that has joined asks again by itself"
             }
             Self::Refused { .. } => "the owner's reason says what to change; then try again",
             Self::Request(_) | Self::Manifest(_) => ErrorCode::InvalidRequest.hint(),
@@ -95,7 +96,7 @@ impl FoundingError {
             Self::File { .. } => {
                 "the file is damaged, or another version of the program wrote it: put it aside; what it held has to be drafted or joined again"
             }
-            Self::Random(_) => "the operating system must be mended before keys can be made",
+            Self::Random(_) => "the operating system must be repaired before keys can be made",
             Self::Secrets(error) => error.code().hint(),
             Self::Disk(error) => error.code().hint(),
         }
@@ -121,7 +122,7 @@ const fn port_hint(error: &JoinPortError) -> &'static str {
             "nothing is wrong with the invite or the address: try again in a minute"
         }
         JoinPortError::BusyHere => {
-            "wait until the questions under way are answered, then try again"
+            "wait until the questions in progress are answered, then try again"
         }
         JoinPortError::Declined => {
             "ask the owner whether the draft still exists and which version it runs"

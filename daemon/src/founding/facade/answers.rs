@@ -1,5 +1,5 @@
-//! The answers of this node over the join protocol: as the owner of a draft, as the owner of one that it has given up, and as a
-//! fellow member of one that leaves.
+//! The answers of this node over the join protocol: as the owner of a draft, as the owner of one
+//! that it has given up, and as a fellow member of one that leaves.
 
 use fedshield_protocol::ids::{Digest, IdentityKey};
 
@@ -85,10 +85,10 @@ impl Founding {
             return Some(Ok(Reply::Left));
         }
         let (id, from) = (request.founding_id, request.from);
-        let heard = state.partings.change(|all| all.hear(id, from));
-        Some(heard.map(|_| Reply::Left).map_err(|error| {
-            tracing::error!(%error, "a farewell cannot be kept");
-            Refusal::Later { reason: "its disk does not take it".into() }
+        let recorded = state.partings.change(|all| all.record_farewell(id, from));
+        Some(recorded.map(|_| Reply::Left).map_err(|error| {
+            tracing::error!(%error, "a farewell cannot be stored");
+            Refusal::Later { reason: "its disk cannot store it".into() }
         }))
     }
 
@@ -105,7 +105,8 @@ impl Founding {
         Ok(Digest(id))
     }
 
-    /// Erases the keys of all drafts but the one with this id; if that fails, the next start does it.
+    /// Erases the keys of all drafts but the one with this id; if that fails, the next start does
+    /// it.
     pub(super) fn retire_key(&self, current: &Digest) {
         if let Err(error) = sealing_keys::erase_drafts(&self.inner.secrets, Some(current)) {
             tracing::error!(%error, "the sealing key of a draft that was left cannot be erased yet");

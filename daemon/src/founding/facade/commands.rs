@@ -12,8 +12,8 @@ use super::super::view::to_toml;
 use super::super::{Announced, Expiry, FoundingError, Invite, addresses, expected, terms};
 use super::{Founding, State, now_s};
 use crate::control::api::{
-    FederationView, FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView, Listing,
-    NewFederation,
+    DataSummary, FederationView, FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView,
+    Listing, NewFederation,
 };
 use crate::first_adapter::FirstAdapter;
 use crate::terms::unusual;
@@ -36,12 +36,12 @@ impl Founding {
         let base_model = self.inner.local.base_model;
         let offer = Offer { founding_id, base_model, terms: request.terms };
         self.check_here(&offer.terms)?;
-        self.check_terms(&offer.clone().with(Vec::new()), true).await?;
+        let data = self.check_terms(&offer.clone().with(Vec::new()), true).await?;
         let own = self.own_entry(&founding_id)?;
         let owner = Owner::start(&self.inner.home.draft(), offer, own)?;
         self.begin(|state| state.owner = Some(owner));
         self.publish();
-        self.federation()
+        Ok(FederationView { data: Some(data), ..self.federation()? })
     }
 
     /// `POST /v1/federation/found`: freezes the draft; founding is complete when every member has fetched, confirmed and
@@ -57,7 +57,7 @@ impl Founding {
         }
         let _one = self.inner.command.lock().await;
         let draft = self.with_owner(|owner| Ok(owner.kept.draft.clone()))?;
-        self.check_terms(&draft, true).await?;
+        let data = self.check_terms(&draft, true).await?;
         let key = self.inner.identity.signing_key();
         self.with_owner(|owner| match &request.expect {
             Some(list) => owner.freeze_expected(list, now_s(), key),
@@ -68,7 +68,7 @@ impl Founding {
             self.settle_owner(&mut state)?;
         }
         self.publish();
-        self.federation()
+        Ok(FederationView { data: Some(data), ..self.federation()? })
     }
 
     /// `POST /v1/invite`.
@@ -131,7 +131,7 @@ impl Founding {
             warnings.extend(expected::strangers(list, &draft.members));
         }
         let model_matches = draft.offer.base_model == own;
-        let view = |joined, warnings, obstacle| {
+        let view = |joined, warnings, data, obstacle| {
             Ok(JoinView {
                 toml: to_toml(&Listing::Draft(draft.clone()))?,
                 terms_digest: terms::terms_digest(&draft.offer),
@@ -141,13 +141,15 @@ impl Founding {
                 base_model: own,
                 draft: draft.clone(),
                 warnings,
+                data,
                 obstacle,
             })
         };
         if !request.accept {
             // Terms for another model cannot be checked here.
-            let obstacle = if model_matches { self.obstacle(&draft).await } else { None };
-            return view(false, warnings, obstacle);
+            let (data, obstacle) =
+                if model_matches { self.outlook(&draft).await } else { (None, None) };
+            return view(false, warnings, data, obstacle);
         }
         if !model_matches {
             return Err(FoundingError::ModelMismatch { own, expected: draft.offer.base_model });
@@ -157,9 +159,9 @@ impl Founding {
             return Err(FoundingError::TermsChanged { what });
         }
         self.check_here(&draft.offer.terms)?;
-        self.check_terms(&draft, false).await?;
+        let data = self.check_terms(&draft, false).await?;
         self.accept(&invite, &draft, request.expect).await?;
-        view(true, warnings, None)
+        view(true, warnings, Some(data), None)
     }
 
     /// The terms that the owner has for an invite, under the founding id that the draft has now, and the times of both clocks if
@@ -211,8 +213,12 @@ impl Founding {
         Ok((Invite { founding_id, ..invite.clone() }, draft, clocks))
     }
 
-    /// Whether this node could train under the terms, as it will find out when the federation is founded.
-    pub(super) async fn check_terms(&self, draft: &Draft, own: bool) -> Result<(), FoundingError> {
+    /// Whether this node could train under the terms, as it will find out when the federation is founded, and on what.
+    pub(super) async fn check_terms(
+        &self,
+        draft: &Draft,
+        own: bool,
+    ) -> Result<DataSummary, FoundingError> {
         let (check, draft) = (Arc::clone(&self.inner.check), draft.clone());
         let work = tokio::task::spawn_blocking(move || check.check(&draft));
         let checked = work.await.map_err(|_| {
@@ -221,14 +227,16 @@ impl Founding {
         checked.map_err(|error| FoundingError::Terms { error, own })
     }
 
-    /// Why this node could not join under the terms, as text for the operator.
-    async fn obstacle(&self, draft: &Draft) -> Option<String> {
-        let here = self.check_here(&draft.offer.terms);
-        let found = match here {
+    /// What this node would train on under the terms, or why it could not join, as text for the operator.
+    async fn outlook(&self, draft: &Draft) -> (Option<DataSummary>, Option<String>) {
+        let found = match self.check_here(&draft.offer.terms) {
             Ok(()) => self.check_terms(draft, false).await,
-            refused => refused,
+            Err(refused) => Err(refused),
         };
-        found.err().map(|error| format!("{error} ({})", error.hint()))
+        match found {
+            Ok(data) => (Some(data), None),
+            Err(error) => (None, Some(format!("{error} ({})", error.hint()))),
+        }
     }
 
     /// Begins a command: error and remark of the last one are cleared.

@@ -13,8 +13,8 @@ impl Founding {
     /// this returns; the signature is sent to the owner at once, or as soon as it can be reached.
     ///
     /// # Errors
-    /// [`FoundingError::Phrase`], [`FoundingError::NotFrozen`], [`FoundingError::None`]; and the owner's refusal if it
-    /// will not have this node any more.
+    /// [`FoundingError::Phrase`], [`FoundingError::NotFrozen`], [`FoundingError::None`]; and the
+    /// owner's refusal if it will not have this node any more.
     pub async fn confirm(&self, request: ConfirmRequest) -> Result<FederationView, FoundingError> {
         let _one = self.inner.command.lock().await;
         let joined = self.take_confirmation(&request.phrase)?;

@@ -43,14 +43,14 @@ impl Founding {
 
     /// Notifies the remaining members that this node has left, repeatedly until each has been
     /// reached.
-    pub async fn say_farewells(&self, stop: &CancellationToken) {
+    pub async fn send_farewells(&self, stop: &CancellationToken) {
         let mut pause = FAREWELL_INTERVAL;
         loop {
             tokio::select! {
                 () = stop.cancelled() => return,
                 () = tokio::time::sleep(pause) => {}
             }
-            pause = if self.say_farewells_once().await {
+            pause = if self.send_farewells_once().await {
                 FAREWELL_INTERVAL
             } else {
                 (pause * 2).min(FAREWELL_INTERVAL_MAX)
@@ -59,7 +59,7 @@ impl Founding {
     }
 
     /// Asks each of them once. False if some could not be reached.
-    pub async fn say_farewells_once(&self) -> bool {
+    pub async fn send_farewells_once(&self) -> bool {
         let mut tried: Vec<(Digest, IdentityKey)> = Vec::new();
         let mut all = true;
         loop {
@@ -85,8 +85,9 @@ impl Founding {
             all &= told;
             if told {
                 let (id, to) = (left.founding_id, farewell.to);
-                if let Err(error) = self.lock().partings.change(|all| all.told(&id, &to)) {
-                    tracing::warn!(%error, "a farewell that was said cannot be crossed off");
+                if let Err(error) = self.lock().partings.change(|all| all.mark_delivered(&id, &to))
+                {
+                    tracing::warn!(%error, "a delivered farewell cannot be removed from the file");
                 }
                 self.publish();
             }

@@ -1,4 +1,5 @@
-//! The founder's side over time: it joins, asks its owner, signs what is confirmed, and stores the federation.
+//! The founder's side over time: it joins, asks its owner, signs what is confirmed, and stores the
+//! federation.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use super::super::joiner::{Joiner, Next};
 use super::super::message::{self, Ask, Gone, Reply, Request};
 use super::super::{FoundingError, Invite};
-use super::notices::how_it_went;
+use super::notices::departure_text;
 use super::{Founding, State, now_s};
 use crate::control::api::{Condition, ExpectedMember, NodeState, Severity};
 use crate::durable;
@@ -27,7 +28,8 @@ const REPORT_INTERVAL_S: u64 = 60;
 const MAX_EXCHANGES: usize = 5;
 
 impl Founding {
-    /// Waits until the federation is founded, asking the owner from time to time if this node has joined a draft.
+    /// Waits until the federation is founded, asking the owner from time to time if this node has
+    /// joined a draft.
     ///
     /// # Errors
     /// Errors that waiting cannot resolve, for instance changed terms: show the error to the
@@ -100,9 +102,9 @@ impl Founding {
         result
     }
 
-    /// Handles an answer after which this node is no founder any more: it leaves the draft if the owner has taken it off, or if
-    /// it is refused before it has signed. A node that has signed and is refused for another reason stays: its signature
-    /// may still be used.
+    /// Handles an answer after which this node is no founder any more: it leaves the draft if the
+    /// owner has taken it off, or if it is refused before it has signed. A node that has signed and
+    /// is refused for another reason stays: its signature may still be used.
     pub(super) fn end_joining(
         &self,
         result: Result<(), FoundingError>,
@@ -121,8 +123,9 @@ impl Founding {
         Err(error)
     }
 
-    /// Tells the owner what keeps this node from taking part: when that has changed, and from time to time, because an
-    /// owner that was restarted has forgotten it. An owner of an earlier version declines, which changes nothing.
+    /// Tells the owner what keeps this node from taking part: when that has changed, and from time
+    /// to time, because an owner that was restarted has forgotten it. An owner of an earlier
+    /// version declines, which changes nothing.
     async fn report(&self) {
         let now = now_s();
         let due = {
@@ -141,7 +144,7 @@ impl Founding {
         };
         let (invite, problems) = due;
         if let Err(error) = self.ask(&invite, Ask::Report { problems }).await {
-            tracing::debug!(%error, "the owner was not told how this node is");
+            tracing::debug!(%error, "the owner was not told the state of this node");
         }
     }
 
@@ -181,7 +184,8 @@ impl Founding {
         Err(FoundingError::Answer("the owner asks for the same again and again".into()))
     }
 
-    /// The draft was opened again under another id: joins it there, with a fresh key; the old one is erased.
+    /// The draft was opened again under another id: joins it there, with a fresh key; the old one
+    /// is erased.
     fn follow(
         &self,
         state: &mut State,
@@ -195,7 +199,7 @@ impl Founding {
             joiner.joining.members().iter().map(|member| member.name.clone()).collect();
         // Only members that this node has seen in the draft, and each of them once.
         let gone = gone.iter().filter(|gone| before.contains(&gone.name)).take(before.len());
-        let gone = gone.map(how_it_went);
+        let gone = gone.map(departure_text);
         let gone: String = gone.map(|words| format!("; {words}")).collect();
         let ask = joiner.follow(draft, own)?;
         let owner = joiner.owner_name();

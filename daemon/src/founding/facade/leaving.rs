@@ -2,8 +2,8 @@
 //! a federation in which no round has ended. How the others are notified is in `farewells`, what
 //! operators are shown in `notices`.
 //!
-//! Each way out is one replacement of `federation.left` (or of the draft); what follows from it, erasing the sealing key
-//! first, is repeated at the next start if a crash prevents it.
+//! Each way out is one replacement of `federation.left` (or of the draft); what follows from it,
+//! erasing the sealing key first, is repeated at the next start if a crash prevents it.
 
 use fedshield_protocol::manifest::ValidManifest;
 
@@ -17,11 +17,12 @@ use crate::durable;
 use crate::sealing_keys;
 
 impl Founding {
-    /// `POST /v1/federation/leave` before the founding is complete: this node is no founder any more, whatever the owner
-    /// answers, or if it does not answer.
+    /// `POST /v1/federation/leave` before the founding is complete: this node is no founder any
+    /// more, whatever the owner answers, or if it does not answer.
     ///
     /// # Errors
-    /// [`FoundingError::Complete`] if all have signed meanwhile; [`FoundingError::OwnDraft`]; [`FoundingError::None`].
+    /// [`FoundingError::Complete`] if all have signed meanwhile; [`FoundingError::OwnDraft`];
+    /// [`FoundingError::None`].
     pub async fn leave(&self) -> Result<LeftView, FoundingError> {
         self.go(Why::Chosen).await
     }
@@ -167,7 +168,7 @@ impl Founding {
         };
         state.partings.change(|all| {
             all.left.push(left);
-            all.heard.retain(|heard| heard.founding_id != manifest.founding_id);
+            all.received.retain(|farewell| farewell.founding_id != manifest.founding_id);
         })?;
         Ok(LeftView {
             federation: manifest.name,

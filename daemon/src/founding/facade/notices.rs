@@ -18,7 +18,7 @@ impl State {
         if self.founded.is_none() && self.owner.is_none() && self.joiner.is_none() {
             list.extend(self.last_parting());
         }
-        list.extend(self.untold());
+        list.extend(self.undelivered_farewells());
         list
     }
 
@@ -32,8 +32,8 @@ impl State {
             let gone: Vec<&str> = members
                 .iter()
                 .filter(|member| {
-                    self.partings.all.heard.iter().any(|heard| {
-                        heard.founding_id == founding_id && heard.from == member.identity_key
+                    self.partings.all.received.iter().any(|farewell| {
+                        farewell.founding_id == founding_id && farewell.from == member.identity_key
                     })
                 })
                 .map(|member| member.name.as_str())
@@ -49,7 +49,7 @@ impl State {
             });
         }
         let kept = &self.owner.as_ref()?.kept;
-        let gone = kept.departed.iter().filter(|it| it.how != How::Dropped).map(how_it_went);
+        let gone = kept.departed.iter().filter(|it| it.how != How::Dropped).map(departure_text);
         let gone: Vec<String> = gone.collect();
         (!gone.is_empty() && kept.frozen.is_none()).then(|| {
             let rejected = kept.departed.iter().any(|it| it.how == How::Rejected);
@@ -85,7 +85,7 @@ impl State {
 
     /// The condition that lists the members not yet notified that this node has left something that
     /// it had signed.
-    fn untold(&self) -> Option<Condition> {
+    fn undelivered_farewells(&self) -> Option<Condition> {
         let left = self
             .partings
             .all
@@ -117,7 +117,7 @@ impl State {
 }
 
 /// How a founder left, as text.
-pub(super) fn how_it_went(gone: &Gone) -> String {
+pub(super) fn departure_text(gone: &Gone) -> String {
     let name = &gone.name;
     match gone.how {
         How::Dropped => format!("{name} was taken off the list"),

@@ -24,8 +24,8 @@ impl Founding {
     /// Reads what earlier runs left in `home`.
     ///
     /// # Errors
-    /// A file that cannot be read, a manifest that is not valid or does not include this node, another base model than
-    /// the manifest's.
+    /// A file that cannot be read, a manifest that is not valid or does not include this node,
+    /// another base model than the manifest's.
     pub fn open(
         home: &Home,
         identity: Arc<Identity>,

@@ -37,7 +37,8 @@ impl State {
         let (text, then) = match (frozen, confirmed, self.frozen_at_s()) {
             (true, false, _) => (
                 format!(
-                    "the list of members of `{name}` is final and waits for this node's people to confirm it ({})",
+                    "the list of members of `{name}` is final and waits for this node's operator \
+                     to confirm it ({})",
                     self.since()
                 ),
                 ", then `fedshield-cli federation confirm`",
@@ -61,7 +62,8 @@ impl State {
         let joiner = self.joiner.as_ref().filter(|_| self.founded.is_none())?;
         let strangers = joiner.strangers();
         if !strangers.is_empty() {
-            let text = format!("the draft is not as it was expected: {}", some_of(&strangers));
+            let text =
+                format!("the draft is not as it was expected: {}", first_sentences(&strangers));
             return Some(Condition::new("list-differs", Severity::Warning, text).with_hint(
                 "tell its owner; this node confirms no other list by itself than the expected one",
             ));
@@ -70,8 +72,10 @@ impl State {
         if differences.is_empty() || joiner.is_confirmed() {
             return None;
         }
-        let text =
-            format!("the list of members is not the expected one: {}", some_of(&differences));
+        let text = format!(
+            "the list of members is not the expected one: {}",
+            first_sentences(&differences)
+        );
         Some(Condition::new("list-differs", Severity::Warning, text).with_hint(
             "ask the organisations that are named; if the list is right all the same, compare its phrase and `federation \
              confirm`, otherwise `federation reject`",
@@ -115,7 +119,8 @@ impl State {
         Some(condition(text).with_hint("`federation leave` ends the wait for this node"))
     }
 
-    /// Names of the other members of the list that have not confirmed it, if the owner has named them.
+    /// Names of the other members of the list that have not confirmed it, if the owner has named
+    /// them.
     fn missing_elsewhere(&self) -> Option<Vec<String>> {
         let joiner = self.joiner.as_ref()?;
         let missing = joiner.missing.as_ref()?;
@@ -136,7 +141,7 @@ impl State {
 }
 
 /// The first [`MAX_LISTED`] of these sentences, and the number of the others.
-fn some_of(sentences: &[String]) -> String {
+fn first_sentences(sentences: &[String]) -> String {
     let (first, more) = sentences.split_at(sentences.len().min(MAX_LISTED));
     let rest = if more.is_empty() {
         String::new()

@@ -57,7 +57,7 @@ impl Joiner {
         let mut found = Vec::new();
         if self.joining.confirmed.is_some_and(|confirmed| confirmed != frozen.digest) {
             found.push(format!(
-                "{} shows another list now than the one that was confirmed here",
+                "{} now shows a different list from the one that was confirmed here",
                 self.owner_name()
             ));
         }

@@ -26,8 +26,8 @@ pub(in super::super) struct Fresh {
 }
 
 impl Owner {
-    /// Takes the member called `name` off the list, for good: it needs a fresh invite to come back. True if the draft was
-    /// frozen and is now open again.
+    /// Takes the member called `name` off the list, for good: it needs a fresh invite to come back.
+    /// True if the draft was frozen and is now open again.
     pub(in super::super) fn drop_member(
         &mut self,
         name: &str,
@@ -59,7 +59,7 @@ impl Owner {
     }
 
     /// Handles a member's request to leave.
-    pub(super) fn let_go(
+    pub(super) fn release(
         &mut self,
         place: usize,
         from: &IdentityKey,

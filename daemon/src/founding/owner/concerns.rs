@@ -1,5 +1,6 @@
-//! What an owner should know of the founders before it freezes the draft: which of them have stopped asking, and which report that
-//! something keeps them from taking part. Kept in memory: founders ask every other second, so a restarted owner soon knows.
+//! What an owner should know of the founders before it freezes the draft: which of them have
+//! stopped asking, and which report that something keeps them from taking part. Kept in memory:
+//! founders ask every other second, so a restarted owner soon knows.
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::IdentityKey;
@@ -50,20 +51,24 @@ impl Owner {
         let name = &member.name;
         let Some(seen) = self.seen.get(&member.identity_key) else {
             return vec![format!(
-                "{name} has not been heard since this daemon started: it must be running to show the list to its people"
+                "no request from {name} has arrived since this daemon started: its daemon must be \
+                 running to \
+                 show the list to its operator"
             )];
         };
         let mut concerns = Vec::new();
         let silent = now_s.saturating_sub(seen.at_s);
         if silent > SILENT_AFTER_S {
             concerns.push(format!(
-                "{name} was last heard {} ago: it must be running and reach this node to sign",
+                "the last request from {name} arrived {} ago: its daemon must be running and \
+                 reach this node to sign",
                 in_words(silent)
             ));
         }
         if !seen.problems.is_empty() {
             concerns.push(format!(
-                "{name} says that it cannot take part now ({}): its `fedshield-cli doctor` says more",
+                "{name} reports that it cannot take part now ({}): its `fedshield-cli doctor` \
+                 shows details",
                 seen.problems.join(", ")
             ));
         }
@@ -86,9 +91,9 @@ impl Owner {
         missing
             .map(|member| match self.seen.get(&member.identity_key) {
                 _ if member.identity_key == self.key => "this node".to_owned(),
-                None => format!("{} (not heard since this daemon started)", member.name),
+                None => format!("{} (no request since this daemon started)", member.name),
                 Some(seen) if now_s.saturating_sub(seen.at_s) > SILENT_AFTER_S => {
-                    format!("{} (not heard for more than a minute)", member.name)
+                    format!("{} (no request for more than a minute)", member.name)
                 }
                 Some(seen) if !seen.problems.is_empty() => {
                     format!("{} (it reports {})", member.name, seen.problems.join(", "))

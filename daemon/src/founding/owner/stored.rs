@@ -20,7 +20,8 @@ const MAGIC: &[u8] = b"fsdraft3";
 /// federation's name, a byte of at most 64.
 const SECOND_MAGIC: &[u8] = b"fsdraft2";
 
-/// What the owner keeps on disk until the federation is founded, and after it for founders that poll late.
+/// What the owner keeps on disk until the federation is founded, and after it for founders that
+/// poll late.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(in super::super) struct KeptDraft {
     /// The offer and the members so far, the owner first.

@@ -78,21 +78,22 @@ fn a_full_federation_has_nothing_to_say_but_what_it_waits_for() {
     );
     assert!(waiting.can_go_on);
     // At the next check the end does not move with the rounding of clocks.
-    standing.look(Time(1_900), NOW + 1);
+    standing.refresh(Time(1_900), NOW + 1);
     assert_eq!(receiver.borrow().waiting.clone().unwrap(), waiting);
 }
 
 #[test]
-fn one_member_away_is_worth_a_note_and_two_are_no_quorum() {
+fn one_absent_member_is_a_notice_and_two_are_no_quorum() {
     let (mut standing, receiver) = standing();
     standing.publish(without(machine(), &[(3, Some(Leave::Stopped))]), Time(0), NOW);
-    let text = "away: delta (stopped since 2026-11-27 22:40:00 UTC)".to_owned();
+    let text = "absent: delta (stopped since 2026-11-27 22:40:00 UTC)".to_owned();
     assert_eq!(shown(&receiver), [("members-away".to_owned(), Severity::Notice, text)]);
     assert!(receiver.borrow().can_take_part());
 
     let two = without(machine(), &[(2, None), (3, Some(Leave::Stopped))]);
     standing.publish(two, Time(9_000), NOW + 9);
-    let text = "no quorum: 2 of 3 needed; missing gamma (not heard since 2026-11-27 22:40:09 UTC), delta (stopped since 2026-11-27 22:40:00 UTC)";
+    let text = "no quorum: 2 of 3 needed; missing gamma (no messages since 2026-11-27 22:40:09 \
+                UTC), delta (stopped since 2026-11-27 22:40:00 UTC)";
     assert_eq!(shown(&receiver), [("no-quorum".to_owned(), Severity::Blocking, text.to_owned())]);
     let waiting = receiver.borrow().waiting.clone().unwrap();
     assert_eq!((waiting.text.as_str(), waiting.until_unix_s), ("no quorum: 2 of 3 needed", None));
@@ -188,11 +189,11 @@ fn a_recovery_of_more_than_a_minute_is_trouble_whatever_it_hangs_on() {
         let (mut standing, receiver) = standing();
         standing.publish(machine.clone(), Time(5_000), NOW);
         assert_eq!(shown(&receiver), [], "each round ends with a short one");
-        standing.look(Time(20_000), NOW + 15);
+        standing.refresh(Time(20_000), NOW + 15);
         assert_eq!(shown(&receiver)[0].1, Severity::Notice);
         // A step forward is progress, not the end of it.
         standing.publish(Status { applied: 3, ..machine }, Time(40_000), NOW + 35);
-        standing.look(Time(65_000), NOW + 60);
+        standing.refresh(Time(65_000), NOW + 60);
         let [(name, severity, text)] = &shown(&receiver)[..] else { panic!() };
         assert_eq!((name.as_str(), *severity), ("recovering", Severity::Blocking));
         assert!(text.contains(words), "{text}");
@@ -208,7 +209,7 @@ fn one_member_far_ahead_is_not_believed() {
     let mut machine = machine();
     machine.members[1].round = Some(Round(1_000_000));
     standing.publish(machine, Time(0), NOW);
-    standing.look(Time(600_000), NOW + 600);
+    standing.refresh(Time(600_000), NOW + 600);
     assert_eq!(shown(&receiver), []);
 }
 
@@ -217,8 +218,8 @@ fn a_silent_node_says_through_which_round_and_a_done_one_says_nothing() {
     let (mut standing, receiver) = standing();
     let mut machine = Status { phase: Phase::Sync, silent_through: Some(Round(4)), ..machine() };
     standing.publish(machine.clone(), Time(0), NOW);
-    standing.look(Time(600_000), NOW + 600);
-    let text = "sits out rounds up to 4: its journal lacks what it has said".to_owned();
+    standing.refresh(Time(600_000), NOW + 600);
+    let text = "sits out rounds up to 4: its journal lacks what it has signed".to_owned();
     assert_eq!(shown(&receiver), [("silent".to_owned(), Severity::Blocking, text)]);
     machine = without(machine, &[(1, None), (2, None), (3, None)]);
     machine.phase = Phase::Done;

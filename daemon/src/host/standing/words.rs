@@ -19,7 +19,7 @@ impl People<'_> {
         self.names.get(position).map_or("?", String::as_str)
     }
 
-    /// `bank (stopped since 2026-11-27 22:40:11 UTC), farm (not heard since ...)`.
+    /// `bank (stopped since 2026-11-27 22:40:11 UTC), farm (no messages since ...)`.
     fn absent(&self) -> String {
         let list: Vec<String> = self
             .absent
@@ -30,7 +30,7 @@ impl People<'_> {
                     Some(Leave::Paused) => "paused",
                     Some(Leave::SitsOut) => "sits rounds out",
                     Some(Leave::CatchesUp) => "catching up",
-                    None => "not heard",
+                    None => "no messages",
                 };
                 let since = date_and_clock(absent.since_unix_s);
                 format!("{} ({why} since {since})", self.name(absent.member.position()))
@@ -52,7 +52,8 @@ pub(super) fn paused(pause: &Pause) -> Condition {
         None => (Severity::Blocking, format!("paused since {since}{by}")),
         Some(round) => {
             let text = format!(
-                "pauses after round {round}, in which it is bound by what it has said; asked for at {since}{by}"
+                "pauses after round {round}, in which it is bound by what it has signed; asked \
+                 for at {since}{by}"
             );
             (Severity::Notice, text)
         }
@@ -62,7 +63,7 @@ pub(super) fn paused(pause: &Pause) -> Condition {
 }
 
 pub(super) fn silent(last: Round) -> Condition {
-    let text = format!("sits out rounds up to {last}: its journal lacks what it has said");
+    let text = format!("sits out rounds up to {last}: its journal lacks what it has signed");
     Condition::new("silent", Severity::Blocking, text)
         .with_hint("it takes part again by itself once the others have ended that round")
 }
@@ -100,8 +101,9 @@ fn too_few(people: &People<'_>, attendance: Attendance) -> Condition {
     let hint = if people.banned.is_empty() {
         "rounds are skipped until enough members are here; ask the operators of the missing members"
     } else {
-        "rounds are skipped until enough members can contribute: read `fedshield-cli evidence list`, talk to the \
-         members, and lift a ban with `fedshield-cli evidence lift NAME` at each member that you want to list its \
+        "rounds are skipped until enough members can contribute: read `fedshield-cli evidence \
+         list`, talk to these members, and lift a ban with `fedshield-cli evidence lift NAME` at \
+         each member that you want to list its \
          updates again"
     };
     Condition::new("too-few-contributors", Severity::Blocking, text).with_hint(hint)
@@ -114,12 +116,13 @@ pub(super) fn banned(people: &People<'_>) -> Condition {
         people.banned()
     );
     Condition::new("members-banned", Severity::Warning, text).with_hint(
-        "`fedshield-cli evidence list` says what was proven, `evidence export` hands it over, `evidence lift NAME` ends it",
+        "`fedshield-cli evidence list` shows what was proven, `evidence export` hands it over, \
+         `evidence lift NAME` ends it",
     )
 }
 
-pub(super) fn away(people: &People<'_>) -> Condition {
-    let text = format!("away: {}", people.absent());
+pub(super) fn absent(people: &People<'_>) -> Condition {
+    let text = format!("absent: {}", people.absent());
     Condition::new("members-away", Severity::Notice, text).with_hint("rounds go on without them")
 }
 
@@ -143,7 +146,7 @@ pub(super) fn recovering(people: &People<'_>, machine: &Status, severity: Severi
         } else {
             format!("; none yet from {}", late.join(", "))
         };
-        let text = format!("asks the others what it said before it started{answers}{late}");
+        let text = format!("asks the others what it signed before it started{answers}{late}");
         (text, "members answer that are connected and in the same round; check the network to them")
     } else if let Some(round) = rounds_ahead(machine) {
         let text =

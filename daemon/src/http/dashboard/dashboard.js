@@ -3,16 +3,16 @@
 
 const PHASES = ["waiting-for-quorum", "sync", "commit", "transfer", "aggregate", "certify", "decrypt", "combine", "apply", "record"];
 const EXPLAINED = {
-  recovering: "asking the others what this node sent before it started",
+  recovering: "asking the others what this node signed before it started",
   "waiting-for-quorum": "waiting until enough members are ready", sync: "catching up with the others",
-  commit: "training and encrypting, then waiting for the others' updates", transfer: "encrypted updates travel",
+  commit: "training and encrypting, then waiting for the others' updates", transfer: "encrypted updates are transferred",
   aggregate: "the committee adds ciphertexts", certify: "all members decide on the sum",
-  decrypt: "members release their part of the key", combine: "the sum is opened", apply: "the sum goes into the adapter",
+  decrypt: "members release their partial decryptions", combine: "the sum is opened", apply: "the sum goes into the adapter",
   record: "members sign the round", paused: "paused by the operator", done: "all rounds are done",
 };
 const STATES = {
   idle: "In no federation yet.", draft: "A draft: members may be invited.", joining: "Waiting until the owner founds it.",
-  founding: "The list of members is final: every member's people confirm it.", paused: "Paused by an operator.",
+  founding: "The list of members is final: every member's operator confirms it.", paused: "Paused by an operator.",
 };
 const LEFT = { stopped: "stopped", paused: "paused", "sits-out": "sits out", "catches-up": "catches up" };
 const REFUSED = { layout: "update has a wrong layout", length: "update has a wrong length", unreadable: "update cannot be read" };
@@ -99,7 +99,7 @@ function showNow(status, rounds) {
   const view = machine && machine.view > 0 ? ` (view ${machine.view}: an earlier proposal did not succeed)` : "";
   set("phase", !machine ? STATES[status.state] ?? status.state
     : phase === "done" ? "All rounds are done."
-    : machine.silent_through != null ? `Round ${machine.round}: this node's journal lacks what it has said. It sits out rounds up to ${machine.silent_through}, then takes part again.`
+    : machine.silent_through != null ? `Round ${machine.round}: this node's journal lacks what it has signed. It sits out rounds up to ${machine.silent_through}, then takes part again.`
     : `Round ${machine.round}, ${phase}: ${EXPLAINED[phase]}${view}`);
   showWork(status.progress);
   const known = federation ? federation.members : [];
@@ -150,7 +150,7 @@ function showMembers(status) {
     if (machine?.committee.includes(index)) roles.push("committee");
     if (machine?.proposer === index) roles.push("proposer");
     if (it?.refused) roles.push(REFUSED[it.refused] ?? "update left out");
-    if (it?.here === false) roles.push(LEFT[it.left] ?? "not heard");
+    if (it?.here === false) roles.push(LEFT[it.left] ?? "no messages");
     if (machine?.waiting_for.includes(index)) roles.push("awaited");
     const role = node("td", roles.join(", "));
     if (roles.includes("awaited")) role.className = "awaited";
@@ -249,7 +249,7 @@ function showTraffic(rounds) {
   at("bytes").replaceChildren(...all);
   set("ratio", last && last.update_bytes_f32 > 0
     ? `Encrypted update ${bytes(last.sent_bytes)}: ${(last.sent_bytes / last.update_bytes_f32).toFixed(3)} of the pruned`
-      + ` update in clear (${bytes(last.update_bytes_f32)}).` : "");
+      + ` update as plain f32 values (${bytes(last.update_bytes_f32)}).` : "");
   const times = last ? Object.entries(last.seconds).sort((a, b) => b[1] - a[1]) : [];
   const most = times.length ? times[0][1] : 1;
   at("seconds").replaceChildren(...times.map(([phase, seconds]) => {

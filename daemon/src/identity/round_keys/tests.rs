@@ -1,6 +1,6 @@
 use super::*;
 
-fn open(folder: &Path, vault: &SealKey) -> RoundKeys {
+fn open(folder: &Path, vault: &AtRestKey) -> RoundKeys {
     RoundKeys::open(folder, vault.clone()).unwrap()
 }
 
@@ -16,9 +16,13 @@ fn rounds(keys: &RoundKeys) -> Vec<u64> {
 
 /// Runs `change`, and calls `check` with the state that a crash after each byte of it leaves, in a
 /// folder of its own.
-fn cut(prepare: &dyn Fn(&RoundKeys), change: &dyn Fn(&RoundKeys), check: &dyn Fn(&Path, &SealKey)) {
+fn cut(
+    prepare: &dyn Fn(&RoundKeys),
+    change: &dyn Fn(&RoundKeys),
+    check: &dyn Fn(&Path, &AtRestKey),
+) {
     let folder = tempfile::tempdir().unwrap();
-    let vault = SealKey::random().unwrap();
+    let vault = AtRestKey::random().unwrap();
     let keys = open(folder.path(), &vault);
     prepare(&keys);
     let before = bytes(folder.path());
@@ -42,7 +46,7 @@ fn cut(prepare: &dyn Fn(&RoundKeys), change: &dyn Fn(&RoundKeys), check: &dyn Fn
 #[test]
 fn a_key_is_the_same_until_it_is_erased_and_another_after_that() {
     let folder = tempfile::tempdir().unwrap();
-    let vault = SealKey::random().unwrap();
+    let vault = AtRestKey::random().unwrap();
     let keys = open(folder.path(), &vault);
     assert!(keys.get(Round(7)).unwrap().is_none());
     let key = *keys.get_or_make(Round(7)).unwrap().as_bytes();
@@ -52,7 +56,7 @@ fn a_key_is_the_same_until_it_is_erased_and_another_after_that() {
     assert!(keys.get(Round(7)).unwrap().is_none());
     assert_eq!(bytes(folder.path()), vec![0; SLOTS * SLOT_BYTES], "nothing is left of it");
     assert_ne!(*keys.get_or_make(Round(7)).unwrap().as_bytes(), key);
-    let other = RoundKeys::open(folder.path(), SealKey::random().unwrap()).unwrap();
+    let other = RoundKeys::open(folder.path(), AtRestKey::random().unwrap()).unwrap();
     assert!(matches!(other.get(Round(7)), Err(SecretStoreError::Damaged { .. })));
 }
 
@@ -92,7 +96,7 @@ fn a_crash_while_a_key_is_made_loses_no_other_and_leaves_nothing_half_done() {
 #[test]
 fn there_is_room_for_so_many_rounds_and_what_is_not_a_file_of_keys_is_refused() {
     let folder = tempfile::tempdir().unwrap();
-    let vault = SealKey::random().unwrap();
+    let vault = AtRestKey::random().unwrap();
     let keys = open(folder.path(), &vault);
     for round in 0..SLOTS as u64 {
         keys.get_or_make(Round(round)).unwrap();

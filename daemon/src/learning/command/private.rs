@@ -1,4 +1,4 @@
-//! A private folder for data that is in clear only while a program needs it.
+//! A private folder for data that is in the clear only while a program needs it.
 
 use std::path::{Path, PathBuf};
 
@@ -38,7 +38,7 @@ impl PrivateFolder {
 impl Drop for PrivateFolder {
     fn drop(&mut self) {
         if let Err(error) = private::erase_tree(&self.0) {
-            tracing::error!(%error, "training data in clear could not be erased");
+            tracing::error!(%error, "plaintext training data could not be erased");
         }
     }
 }

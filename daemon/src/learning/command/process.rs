@@ -69,7 +69,7 @@ impl Process<'_> {
             return Ok(());
         }
         let last: Vec<String> = output.last.into();
-        Err(End::Failed(format!("{status}; its last words: {}", last.join(" | "))))
+        Err(End::Failed(format!("{status}; its last output: {}", last.join(" | "))))
     }
 
     fn start(&self) -> Result<Group, End> {

@@ -19,6 +19,7 @@ pub(crate) struct RequestSettings {
     pub(crate) model: PathBuf,
     pub(crate) train_files: Vec<PathBuf>,
     pub(crate) template: &'static str,
+    pub(crate) template_date: String,
     pub(crate) sequence_length: usize,
     pub(crate) train: TrainSettings,
 }
@@ -39,6 +40,8 @@ pub(super) struct TrainerRequest {
     pub(super) examples: PathBuf,
     train_files: Vec<PathBuf>,
     template: &'static str,
+    /// The date that chat templates write as the current one, `YYYY-MM-DD`.
+    template_date: String,
     sequence_length: usize,
     steps: usize,
     batch_size: usize,
@@ -81,6 +84,7 @@ impl TrainerRequest {
             examples: folder.join("train.jsonl"),
             train_files: settings.train_files.clone(),
             template: settings.template,
+            template_date: settings.template_date.clone(),
             sequence_length: settings.sequence_length,
             steps: run.steps,
             batch_size: settings.train.batch_size,
@@ -121,11 +125,12 @@ pub(super) fn write_examples(
     options.write(true).create_new(true).mode(PRIVATE_FILE);
     let mut out = BufWriter::new(options.open(path).map_err(file)?);
     for example in examples {
-        let shown = example.example.turns();
-        let sequence = example.sequence();
+        let whole = example.example()?;
+        let shown = whole.turns();
+        let sequence = example.sequence()?;
         let labels = sequence.ids.iter().zip(&sequence.labels);
         let line = Line {
-            messages: shown.get(..example.turns).unwrap_or(&shown),
+            messages: shown.get(..example.turn_count()).unwrap_or(&shown),
             input_ids: &sequence.ids,
             labels: labels.map(|(id, label)| if *label { i64::from(*id) } else { -100 }).collect(),
         };

@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use fedshield_train::data::{OnBadLine, Reading};
 use fedshield_train::text::Template;
 
 use super::*;
@@ -46,6 +47,15 @@ struct Bench {
 }
 
 fn bench(text: &str, held_out: Option<&str>) -> Bench {
+    bench_with(text, held_out, OnBadLine::Stop)
+}
+
+/// Fifty examples and `more`.
+fn bench_that(more: &str, on_bad_line: OnBadLine) -> Bench {
+    bench_with(&(lines(0..50) + more), None, on_bad_line)
+}
+
+fn bench_with(text: &str, held_out: Option<&str>, on_bad_line: OnBadLine) -> Bench {
     let folder = tempfile::tempdir().unwrap();
     let named = |name: &str, text: &str| {
         let path = folder.path().join(name);
@@ -60,6 +70,8 @@ fn bench(text: &str, held_out: Option<&str>) -> Bench {
             template: Template::Alpaca,
             max_length: 64,
             held_out: 0.2,
+            reading: Reading { on_bad_line, ..Reading::default() },
+            spill: Some(folder.path().to_owned()),
             ..DataSettings::default()
         },
     };
@@ -74,7 +86,8 @@ impl Bench {
 
     fn questions(&self, side: impl Fn(&DataSet) -> &Vec<TokenizedExample>) -> Vec<String> {
         let current = self.files.current();
-        let of = |example: &TokenizedExample| example.example.turns()[0].said().to_owned();
+        let of =
+            |example: &TokenizedExample| example.example().unwrap().turns()[0].said().to_owned();
         side(&current.set).iter().map(of).collect()
     }
 }
@@ -112,7 +125,7 @@ fn lines_that_come_and_go_are_used_and_counted_and_each_keeps_its_side() {
 }
 
 #[test]
-fn broken_files_change_nothing_and_are_named_until_they_are_mended() {
+fn broken_files_change_nothing_and_are_named_until_they_are_fixed() {
     let good = lines(0..50);
     let bench = bench(&good, None);
     let trained = bench.questions(|set| &set.train);
@@ -195,6 +208,53 @@ fn held_out_files_are_looked_at_too_and_never_trained_on() {
     let look = bench.files.look(Look::WhenQuiet);
     let expected = DataLook::Changed { more: 4, fewer: 0, train: 50, held_out: 14 };
     assert_eq!(look, expected);
+}
+
+#[test]
+fn a_line_that_moves_between_the_files_changes_its_side() {
+    let bench = bench(&lines(0..50), Some(&lines(50..60)));
+    // Together the files hold the same lines as before.
+    write(&bench.train(), &lines(1..51));
+    write(&bench.folder.path().join("held.jsonl"), &(line(0) + &lines(51..60)));
+    let look = bench.files.look(Look::WhenQuiet);
+    let expected = DataLook::Changed { more: 2, fewer: 2, train: 50, held_out: 10 };
+    assert_eq!(look, expected);
+    assert!(bench.questions(|set| &set.held_out).contains(&"question 0".to_owned()));
+}
+
+#[test]
+fn lines_that_are_left_out_are_told_until_they_are_mended_or_gone() {
+    let bench = bench_that("a line\n", OnBadLine::Skip);
+    let condition = || bench.files.current().skipped().map(|it| (it.name, it.message));
+    let told = |count: &str, lines: &[usize]| {
+        let (name, message) = condition().expect("it is told");
+        assert_eq!(name, SKIPPED_CONDITION);
+        assert!(message.starts_with(count), "{message}");
+        for line in lines {
+            assert!(message.contains(&format!("train.jsonl:{line}: ")), "{message}");
+        }
+    };
+    told("1 line of the data files cannot be used", &[51]);
+    // One more, and nothing else.
+    write(&bench.train(), &(lines(0..50) + "a line\n{\"prompt\": 1}\n"));
+    assert!(matches!(bench.files.look(Look::WhenQuiet), DataLook::Changed { more: 0, .. }));
+    told("2 lines", &[51, 52]);
+    write(&bench.train(), &(lines(0..50) + &"{}\n".repeat(12)));
+    bench.files.look(Look::WhenQuiet);
+    told("12 lines of the data files cannot be used and are left out, the first", &[51, 60]);
+    assert!(!condition().unwrap().1.contains("jsonl:61"), "ten are named");
+    // Mended.
+    write(&bench.train(), &lines(0..51));
+    assert!(matches!(bench.files.look(Look::WhenQuiet), DataLook::Changed { more: 1, .. }));
+    assert_eq!(condition(), None);
+    // Deleted.
+    write(&bench.train(), &(lines(0..51) + "{}\n"));
+    bench.files.look(Look::WhenQuiet);
+    told("1 line", &[52]);
+    write(&bench.train(), &lines(0..51));
+    bench.files.look(Look::WhenQuiet);
+    assert_eq!(condition(), None);
+    assert_eq!(bench.files.look(Look::WhenQuiet), DataLook::Unchanged);
 }
 
 #[test]

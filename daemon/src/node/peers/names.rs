@@ -59,8 +59,8 @@ pub(super) fn member_named<'a>(
 pub(super) fn usable(text: &str, key: &IdentityKey) -> Result<String, ApiError> {
     let text = text.trim();
     let refuse = |reason: String| {
-        ApiError::new(ErrorCode::InvalidRequest, format!("{text} is of no use: {reason}"))
-            .with_hint("the other organisation reads it off its `fedshield-cli status`")
+        ApiError::new(ErrorCode::InvalidRequest, format!("{text} cannot be used: {reason}"))
+            .with_hint("the other organisation finds it in its `fedshield-cli status`")
     };
     let address: Multiaddr = text
         .parse()

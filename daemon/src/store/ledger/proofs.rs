@@ -20,7 +20,7 @@ impl Ledger {
         let mut file = lock(&self.evidence);
         let proof = Evidence::decode(&evidence.proof)
             .map_err(|error| StoreError::encode(file.path(), error))?;
-        if !lock(&self.book).has_room(&proof) {
+        if !lock(&self.book).has_capacity_for(&proof) {
             return Ok(false);
         }
         let body = evidence.encode().map_err(|error| StoreError::encode(file.path(), error))?;

@@ -1,4 +1,5 @@
-//! Reports of rounds and measurements, which only this node has: one file, in JSON, read in full at a start.
+//! Reports of rounds and measurements, which only this node has: one file, in JSON, read in full at
+//! a start.
 
 use fedshield_protocol::ids::Round;
 use serde::Serialize;

@@ -327,7 +327,7 @@ fn an_index_that_fails_while_it_is_used_is_left_alone() {
     let ledger = Ledger::open(&home).unwrap().ledger;
     let scans = ledger.scan_again().unwrap();
     let failure = crate::store::index::contain::<()>(|| panic!("a page")).unwrap_err();
-    ledger.go_on_without_sled(&failure, &scans);
+    ledger.use_memory_index(&failure, &scans);
     check(&ledger, 10);
     ledger.append(&record(10)).unwrap();
     check(&ledger, 11);

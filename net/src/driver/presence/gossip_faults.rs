@@ -82,17 +82,17 @@ impl GossipFaults {
 
     /// Members that do not receive our gossip, in the order of their keys.
     pub(super) fn not_receiving(&self) -> Vec<IdentityKey> {
-        self.lasting(|fault| fault.not_receiving)
+        self.persistent(|fault| fault.not_receiving)
     }
 
     /// Members whose gossip we do not receive, in the order of their keys.
     pub(super) fn not_received(&self) -> Vec<IdentityKey> {
-        self.lasting(|fault| fault.not_received)
+        self.persistent(|fault| fault.not_received)
     }
 
-    fn lasting(&self, rounds: impl Fn(&Fault) -> u32) -> Vec<IdentityKey> {
-        let lasting = self.by_peer.iter().filter(|(_, it)| rounds(it) >= ROUNDS_UNTIL_REPORTED);
-        let keys: BTreeSet<_> = lasting.filter_map(|(peer, _)| identity_key_of(peer)).collect();
+    fn persistent(&self, rounds: impl Fn(&Fault) -> u32) -> Vec<IdentityKey> {
+        let persistent = self.by_peer.iter().filter(|(_, it)| rounds(it) >= ROUNDS_UNTIL_REPORTED);
+        let keys: BTreeSet<_> = persistent.filter_map(|(peer, _)| identity_key_of(peer)).collect();
         keys.into_iter().collect()
     }
 }

@@ -1,4 +1,4 @@
-//! Four members in one room: the caller's part is played by a list of messages.
+//! Four agreements in one process; a list of messages stands in for their callers.
 
 use std::collections::BTreeSet;
 
@@ -161,7 +161,7 @@ fn a_lock_survives_a_restart() {
 }
 
 #[test]
-fn who_falls_behind_votes_nil_where_others_may_wait() {
+fn a_member_that_falls_behind_votes_nil_where_others_may_wait() {
     let mut agreement = member(0);
     run(&mut agreement, None);
     receive(&mut agreement, &[1], &vote(VoteKind::Prevote, 9, None));

@@ -39,7 +39,8 @@ pub(crate) struct Availability {
     /// Rejected commitments by committee member.
     rejections: Rejections,
     /// Whether a ciphertext that this member has read can be added: its bytes are an encryption by
-    /// its contributor of as many values as the round has, and fit the published part of its sharing.
+    /// its contributor of as many values as the round has, and fit the published part of its
+    /// sharing.
     read: BTreeMap<CommitmentDigest, bool>,
     /// Updates that this member, of the committee, has whole.
     whole: BTreeSet<CommitmentDigest>,
@@ -57,7 +58,7 @@ impl Availability {
     }
 
     /// Whether this member, of the committee, has all of an update.
-    pub(crate) fn is_whole(&self, update: &CommitmentDigest) -> bool {
+    pub(crate) fn is_complete(&self, update: &CommitmentDigest) -> bool {
         self.whole.contains(update)
     }
 
@@ -85,7 +86,7 @@ impl Availability {
         self.rejections.suffice(cx, update)
     }
 
-    /// The own announcement and rejections, to send them again.
+    /// This member's own announcement and rejections, to send them again.
     pub(crate) fn own_messages(&self, me: MemberIndex) -> Vec<Body> {
         self.own_announcement(me)
             .into_iter()
@@ -110,7 +111,7 @@ impl Availability {
     ) -> bool {
         let me = cx.me();
         let Some(commitment) = commitments.get(digest) else { return false };
-        if self.is_whole(digest) || !cx.election.in_committee(me) {
+        if self.is_complete(digest) || !cx.election.in_committee(me) {
             return false;
         }
         let (contributor, body) = (commitment.contributor, Arc::clone(&commitment.body));
@@ -158,8 +159,8 @@ impl Availability {
         members.trusted_first(holders)
     }
 
-    /// Whether a ciphertext that is here can be added; the first call starts the check. The own one
-    /// was written here, and what was rejected before a restart stays rejected.
+    /// Whether a ciphertext that is here can be added; the first call starts the check. This
+    /// member's own one was written here, and what was rejected before a restart stays rejected.
     fn is_sound(&self, cx: &mut Cx, commitments: &Commitments, digest: &CommitmentDigest) -> bool {
         let Some(known) = commitments.get(digest) else { return false };
         if let Some(sound) = self.read.get(digest) {
@@ -206,7 +207,7 @@ impl Availability {
         digest: &CommitmentDigest,
     ) {
         if let Some(known) = commitments.get(digest) {
-            cx.may_be_gone(&known.body.ciphertext);
+            cx.may_be_removed(&known.body.ciphertext);
         }
     }
 
@@ -287,7 +288,7 @@ impl Availability {
         rejections.truncate(enough);
         let (contributor, round) = (known.contributor, cx.round());
         if contributor == cx.me() {
-            return cx.dropped("rejection: the committee cannot read the own update");
+            return cx.dropped("rejection: of this member's own update");
         }
         let commitment = (known.body.as_ref().clone(), known.signature);
         let evidence = Evidence::rejected(contributor, round, commitment, rejections);

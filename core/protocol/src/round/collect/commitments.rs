@@ -34,12 +34,12 @@ pub(crate) struct Commitment {
     pub(crate) recalled: bool,
 }
 
-/// The commitments of the round, the own one among them.
+/// The commitments of the round, this member's own among them.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Commitments {
     /// The shape of the round's updates, once the host has computed it.
     shape: Option<UpdateShape>,
-    /// The own update is encrypted; its shares are not sealed yet.
+    /// This member's own update is encrypted; its shares are not sealed yet.
     encrypted: bool,
     own: Option<CommitmentDigest>,
     known: BTreeMap<CommitmentDigest, Commitment>,
@@ -53,12 +53,12 @@ impl Commitments {
         self.known.get(digest)
     }
 
-    /// The digest of the own commitment.
+    /// The digest of this member's own commitment.
     pub(crate) const fn own(&self) -> Option<CommitmentDigest> {
         self.own
     }
 
-    /// The own commitment, to send it again.
+    /// This member's own commitment, to send it again.
     pub(crate) fn own_message(&self) -> Option<Body> {
         let own = self.known.get(&self.own?)?;
         Some(Body::Commitment(Box::new(own.body.as_ref().clone())))
@@ -145,7 +145,7 @@ impl Commitments {
         }
     }
 
-    /// Encrypts the own update while `may_begin`, then seals its shares.
+    /// Encrypts this member's own update while `may_begin`, then seals its shares.
     pub(super) fn contribute(&self, cx: &mut Cx, keys: &SealingKeys, may_begin: bool) {
         let round = cx.round();
         if self.own.is_some() {
@@ -160,12 +160,12 @@ impl Commitments {
         }
     }
 
-    /// The host has encrypted the own update.
+    /// The host has encrypted this member's own update.
     pub(crate) const fn on_encrypted(&mut self) {
         self.encrypted = true;
     }
 
-    /// The own commitment, fresh or from the journal; what it names is served.
+    /// This member's own commitment, fresh or from the journal; what it names is served.
     pub(super) fn insert_own(
         &mut self,
         cx: &mut Cx,
@@ -217,8 +217,8 @@ impl Commitments {
                 cx.serve(body.ciphertext, Some(committee.clone()), Purpose::Ciphertext);
             }
             let members: Vec<MemberIndex> = cx.config.manifest.members().collect();
-            // The own sealed share is fetched where it is needed (`Shares::fetch`), from others if
-            // need be.
+            // This member's own sealed share is fetched where it is needed (`Shares::fetch`), from
+            // others if need be.
             for (receiver, object) in members.into_iter().zip(&body.sealed_shares) {
                 let Some(object) = object.as_ref().filter(|_| receiver != me) else { continue };
                 if cx.request(*object, Purpose::Share, |_| Vec::new()) {

@@ -74,7 +74,7 @@ impl PublicComplaints {
     }
 
     /// Contributors that owe an answer; one may occur more than once.
-    pub(super) fn owing(&self) -> impl Iterator<Item = MemberIndex> + '_ {
+    pub(super) fn debtors(&self) -> impl Iterator<Item = MemberIndex> + '_ {
         let owes = |pending: &&Pending| !pending.answered && pending.missed >= BEATS_UNTIL_OVERDUE;
         self.0.values().filter(owes).map(|pending| pending.contributor)
     }
@@ -113,7 +113,7 @@ impl PublicComplaints {
             }
         }
         // The answer may have arrived before the complaint.
-        self.hand_on_opening(cx, commitments, openings, of);
+        self.forward_opening(cx, commitments, openings, of);
     }
 
     /// A heartbeat tick: complaints without an answer are forwarded to their contributors.
@@ -155,7 +155,7 @@ impl PublicComplaints {
         let Some(pending) = self.0.get_mut(&of).filter(|it| it.contributor == contributor) else {
             return;
         };
-        if !pending.may_hand_on() {
+        if !pending.may_forward() {
             return;
         }
         if !pending.resealed {
@@ -167,7 +167,7 @@ impl PublicComplaints {
     }
 
     /// Forwards an opening, which is valid or still being checked, to the complainant.
-    pub(super) fn hand_on_opening(
+    pub(super) fn forward_opening(
         &mut self,
         cx: &mut Cx,
         commitments: &Commitments,
@@ -183,7 +183,7 @@ impl PublicComplaints {
             return;
         }
         let Some(pending) = self.0.get_mut(&of) else { return };
-        if pending.may_hand_on() {
+        if pending.may_forward() {
             pending.answered = true;
             let body = Body::ShareOpening { commitment, member, opening };
             cx.forward(member, contributor, body, signature);
@@ -200,7 +200,7 @@ impl PublicComplaints {
 
 impl Pending {
     /// Whether an answer may be forwarded to the complainant once more. Counts it if so.
-    const fn may_hand_on(&mut self) -> bool {
+    const fn may_forward(&mut self) -> bool {
         self.handed_on = self.handed_on.saturating_add(1);
         self.handed_on <= MAX_HANDED_ON
     }

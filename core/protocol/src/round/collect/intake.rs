@@ -1,4 +1,5 @@
-//! commit: commitments as they arrive: the own one, those of others, and those in the journal.
+//! commit: commitments as they arrive: this member's own, those of others, and those in the
+//! journal.
 
 use std::sync::Arc;
 
@@ -12,9 +13,9 @@ use crate::wire::journal::Note;
 use crate::wire::{Body, CommitmentBody, UpdateSet};
 
 impl Collect {
-    /// The host has sealed the shares of the own update. If it is `in_time`, it is announced; if it
-    /// is too late, members that have reported will not list it, and the local progress is kept for
-    /// the next round.
+    /// The host has sealed the shares of this member's own update. If it is `in_time`, it is
+    /// announced; if it is too late, members that have reported will not list it, and the local
+    /// progress is kept for the next round.
     pub(in crate::round) fn on_contribution(
         &mut self,
         cx: &mut Cx,
@@ -36,7 +37,7 @@ impl Collect {
         cx.broadcast(message);
     }
 
-    /// The own commitment, fresh or from the journal.
+    /// This member's own commitment, fresh or from the journal.
     pub(in crate::round) fn recall_own(
         &mut self,
         cx: &mut Cx,

@@ -14,7 +14,7 @@ use crate::wire::evidence::Evidence;
 /// Openings by commitment and the member whose share it is.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Openings {
-    /// Those of others, checked or being checked; the own ones, to send them again.
+    /// Those of others, checked or being checked; this member's own, to send them again.
     known: BTreeMap<(CommitmentDigest, MemberIndex), (Vec<u8>, Signature)>,
     /// Updates whose contributor has sent an opening that does not match its commitment.
     wrong: BTreeSet<CommitmentDigest>,
@@ -33,7 +33,7 @@ impl Openings {
         self.known.get(of)
     }
 
-    /// Notes an opened share of the own update.
+    /// Notes an opened share of this member's own update.
     pub(super) fn note_own(
         &mut self,
         of: (CommitmentDigest, MemberIndex),
@@ -71,7 +71,8 @@ impl Openings {
             None => {
                 let answered = self.known.keys().filter(|(of, _)| *of == commitment).count();
                 let limit = usize::from(cx.config.rules().max_faulty);
-                // The own share is checked in any case: it is what this member complained for.
+                // This member's own share is checked in any case: it is what this member
+                // complained for.
                 if member != cx.me() && answered >= limit {
                     return cx.dropped("share opening: more than there can be complaints");
                 }

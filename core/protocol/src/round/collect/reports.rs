@@ -24,7 +24,7 @@ impl Reports {
         self.0.get(&member)
     }
 
-    /// The own report, fresh or from the journal.
+    /// This member's own report, fresh or from the journal.
     pub(crate) fn insert_own(&mut self, cx: &mut Cx, set: UpdateSet) {
         let body = Body::Report(set.clone());
         if let Some(signature) = cx.sign(cx.round(), &body) {

@@ -23,11 +23,11 @@ struct Resealed {
     to_all: bool,
 }
 
-/// Answers to complaints about the own update.
+/// Answers to complaints about this member's own update.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Resealing {
     resealed: BTreeMap<MemberIndex, Resealed>,
-    /// Members whose share of the own update has been opened, as the journal has it.
+    /// Members whose share of this member's own update has been opened, as the journal has it.
     opened: BTreeSet<MemberIndex>,
 }
 
@@ -70,9 +70,9 @@ impl Resealing {
         cx.start(tag, Job::ResealShare { round, member, sealing_key });
     }
 
-    /// The host has resealed a share of the own update; `None` if nothing can be sealed to the key
-    /// that `member` named. Whoever asked with such a key in public gets its share opened, or the
-    /// others would conclude that it got no answer.
+    /// The host has resealed a share of this member's own update; `None` if nothing can be sealed
+    /// to the key that `member` named. Whoever asked with such a key in public gets its share
+    /// opened, or the others would conclude that it got no answer.
     pub(crate) fn on_resealed(
         &mut self,
         cx: &mut Cx,
@@ -131,7 +131,7 @@ impl Resealing {
         }
     }
 
-    /// The host has opened a share of the own update; it is broadcast.
+    /// The host has opened a share of this member's own update; it is broadcast.
     pub(crate) fn on_opened(
         cx: &mut Cx,
         openings: &mut Openings,

@@ -22,7 +22,7 @@ use crate::members::{Members, SealingKeys};
 use crate::sign::Signature;
 use crate::wire::{Body, Complaint, Remedy};
 
-/// State of the own share in an update.
+/// State of this member's own share in an update.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Share {
     Valid,
@@ -41,7 +41,7 @@ struct Asking {
     wants_opening: bool,
 }
 
-/// The own shares of all updates, and the complaints about bad ones.
+/// This member's own shares of all updates, and the complaints about bad ones.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Shares {
     /// The shares that have been tested, by update.
@@ -58,12 +58,12 @@ impl Shares {
         self.tested.get(update).copied()
     }
 
-    /// Whether the own share of an update is valid.
+    /// Whether this member's own share of an update is valid.
     pub(crate) fn is_valid(&self, update: &CommitmentDigest) -> bool {
         self.state(update) == Some(Share::Valid)
     }
 
-    /// Fetches and tests the own share. Returns whether it is valid.
+    /// Fetches and tests this member's own share. Returns whether it is valid.
     pub(crate) fn fetch(
         &self,
         cx: &mut Cx,
@@ -90,7 +90,7 @@ impl Shares {
         false
     }
 
-    /// The host has opened the own sealed share of an update and tested it.
+    /// The host has opened this member's own sealed share of an update and tested it.
     pub(crate) fn on_checked(
         &mut self,
         cx: &mut Cx,
@@ -169,8 +169,8 @@ impl Shares {
         }
     }
 
-    /// A complaint of `sender`. One about the own update is answered; a public one about another
-    /// update is forwarded.
+    /// A complaint of `sender`. One about this member's own update is answered; a public one about
+    /// another update is forwarded.
     pub(crate) fn on_complaint(
         &mut self,
         cx: &mut Cx,
@@ -268,6 +268,6 @@ impl Shares {
             self.asking.remove(&digest);
         }
         self.complaints.answered((digest, member));
-        self.complaints.hand_on_opening(cx, commitments, &self.openings, (digest, member));
+        self.complaints.forward_opening(cx, commitments, &self.openings, (digest, member));
     }
 }

@@ -17,8 +17,8 @@ use crate::wire::{Decided, Value};
 /// The key of the decided sum, and those that others name as such.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct SumKey {
-    /// Key and sum that are on this disk: by the own combine job, or by a key that another member
-    /// named.
+    /// Key and sum that are on this disk: by this member's own combine job, or by a key that
+    /// another member named.
     opened: Option<(ObjectRef, SumDigest)>,
     /// It was opened before a restart; that the sum is still on disk is not certain.
     opened_before: bool,
@@ -41,8 +41,8 @@ impl SumKey {
         self.opened.is_some() && !self.lacks_its_key(cx)
     }
 
-    /// Whether a key that another member named is under check: its result may make the own search
-    /// superfluous.
+    /// Whether a key that another member named is under check: its result may make this member's
+    /// own search superfluous.
     pub(super) fn is_checking(cx: &Cx, of: Decrypting<'_>) -> bool {
         named(cx, of.vote).keys().any(|key| cx.jobs.is_running(Tag::CheckKey(*key)))
     }

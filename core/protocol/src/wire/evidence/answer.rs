@@ -69,8 +69,8 @@ impl WrongAnswer {
         (self.accused.statement(set), self.accused.signature)
     }
 
-    /// Certificates and signatures. The arithmetic is the host's: whether key and answers lie on one polynomial, whether the
-    /// accused's does not.
+    /// Certificates and signatures. The arithmetic is the host's: whether key and answers lie on
+    /// one polynomial, whether the accused's does not.
     pub(super) fn check(
         &self,
         roster: &Roster<'_>,

@@ -1,5 +1,6 @@
-//! Evidence as a file that is handed over: whose federation, and the proof. An append-only file ([`crate::append_log`]) with
-//! one entry, so that a byte that was changed on the way is found before anything is read from it.
+//! Evidence as a file that is handed over: whose federation, and the proof. An append-only file
+//! ([`crate::append_log`]) with one entry, so that a byte that was changed on the way is found
+//! before anything is read from it.
 
 use serde::{Deserialize, Serialize};
 

@@ -7,8 +7,8 @@ use crate::roster::Roster;
 use crate::sign::Signature;
 use crate::wire::Body;
 
-/// Whether f + 1 different members have rejected the commitment with this digest. Whether they were of the round's committee
-/// does not matter: an honest member rejects only what it has parsed.
+/// Whether f + 1 different members have rejected the commitment with this digest. Whether they were
+/// of the round's committee does not matter: an honest member rejects only what it has parsed.
 pub(super) fn check(
     roster: &Roster<'_>,
     round: Round,

@@ -1,4 +1,4 @@
-//! Evidence in words, for people who have to act on it.
+//! Evidence in words, for the operators who have to act on it.
 
 use core::fmt;
 

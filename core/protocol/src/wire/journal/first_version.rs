@@ -1,4 +1,5 @@
-//! Entries of the first version of the journal: an opened sum named a digest of its key instead of the key itself.
+//! Entries of the first version of the journal: an opened sum named a digest of its key instead of
+//! the key itself.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,60 +1,43 @@
 //! A model's shape in GGUF metadata.
 
+mod family;
+mod rotary;
+
 use std::path::Path;
 
 use super::container::Meta;
 use super::encode::GgufType;
 use crate::load::LoadedModel;
-use crate::model::{Family, ModelConfig, RopeScaling};
+use crate::model::ModelConfig;
 use crate::{Result, TrainError};
+pub(super) use rotary::tables;
 
-/// The tensor of divisors that represents Llama 3's rotary scaling.
-pub(super) const ROPE_TABLE: &str = "rope_freqs.weight";
-
-/// llama.cpp's name of the model's architecture.
+/// llama.cpp's name of the architecture of the model that an adapter is for.
 ///
 /// # Errors
-/// A family or a switch that llama.cpp computes differently, by name.
+/// A family that llama.cpp does not have, by name.
 pub(super) fn architecture(config: &ModelConfig, path: &Path) -> Result<&'static str> {
-    let refuse = |what: String| {
-        let instead = "convert a merged Hugging Face folder with llama.cpp's own scripts";
-        Err(TrainError::format(path, format!("{what} cannot be written as GGUF here: {instead}")))
-    };
-    let name = match config.family {
-        Family::Llama | Family::Mistral => "llama",
-        Family::Qwen2 => "qwen2",
-        Family::Qwen3 => "qwen3",
-        other => return refuse(format!("the family {}", other.name())),
-    };
-    // llama.cpp does not implement a window for these architectures.
-    let windowed = |window: &usize| *window < config.max_position;
-    if let Some(window) = config.windows.iter().flatten().find(|window| windowed(window)) {
-        return refuse(format!("an attention window of {window} tokens"));
-    }
-    let biased = config.output_bias || config.mlp_bias;
-    if name != "llama" && (biased || (name == "qwen3" && config.qkv_bias)) {
-        return refuse(format!("biases of the {name} family beyond its own"));
-    }
-    Ok(name)
+    let known = family::Architecture::of(config.family);
+    known.map(|one| one.name).map_err(|what| refusal(&what, path))
 }
 
-/// Metadata of a whole model except for its vocabulary.
+/// Metadata of a whole model except for its vocabulary and name.
 ///
 /// # Errors
-/// What [`architecture`] refuses, and unknown rotary scalings.
+/// What llama.cpp does not have, or computes differently, by name.
 pub(super) fn model(
     model: &LoadedModel,
     matrices: GgufType,
     path: &Path,
 ) -> Result<Vec<(String, Meta)>> {
     let config = &model.config;
-    let architecture = architecture(config, path)?;
-    let name = model.weights.path().file_stem().unwrap_or_default().to_string_lossy().into_owned();
+    let refuse = |what: String| refusal(&what, path);
+    let known = family::Architecture::of(config.family).map_err(refuse)?;
+    known.check(config).map_err(refuse)?;
     let text = |text: &str| Meta::Text(text.to_owned());
     let mut metadata = vec![
-        ("general.architecture".to_owned(), text(architecture)),
+        ("general.architecture".to_owned(), text(known.name)),
         ("general.type".to_owned(), text("model")),
-        ("general.name".to_owned(), Meta::Text(name)),
         ("general.file_type".to_owned(), Meta::U32(matrices.file_type())),
         ("general.quantization_version".to_owned(), Meta::U32(2)),
     ];
@@ -70,36 +53,17 @@ pub(super) fn model(
         ("rope.dimension_count", config.rotary_dim),
         ("vocab_size", config.vocab_size),
     ];
-    let key = |name: &str| format!("{architecture}.{name}");
-    metadata.extend(sizes.map(|(name, size)| (key(name), Meta::U32(size as u32))));
+    let sizes = sizes.map(|(name, size)| (name, Meta::U32(size as u32)));
     let epsilon = Meta::F32(config.rms_norm_eps as f32);
-    metadata.push((key("attention.layer_norm_rms_epsilon"), epsilon));
-    metadata.push((key("rope.freq_base"), Meta::F32(config.rope_theta as f32)));
-    match &config.rope_scaling {
-        None => {}
-        Some(RopeScaling::Linear { factor }) => {
-            metadata.push((key("rope.scaling.type"), text("linear")));
-            metadata.push((key("rope.scaling.factor"), Meta::F32(*factor as f32)));
-        }
-        Some(RopeScaling::Llama3 { original_max_position, .. }) => {
-            let original = Meta::U32(*original_max_position as u32);
-            metadata.push((key("rope.scaling.original_context_length"), original));
-        }
-        Some(other) => {
-            let reason = format!("the rotary scaling {other:?} cannot be written as GGUF here");
-            return Err(TrainError::format(path, reason));
-        }
-    }
+    let norm = ("attention.layer_norm_rms_epsilon", epsilon);
+    let own = known.settings(config).map_err(refuse)?;
+    let rope = rotary::settings(config, known.divisors).map_err(refuse)?;
+    let all = sizes.into_iter().chain([norm]).chain(own).chain(rope);
+    metadata.extend(all.map(|(name, value)| (format!("{}.{name}", known.name), value)));
     Ok(metadata)
 }
 
-/// The divisor of each rotary frequency under Llama 3's rule.
-pub(super) fn rope_table(config: &ModelConfig) -> Option<Vec<f32>> {
-    let Some(rule @ RopeScaling::Llama3 { .. }) = &config.rope_scaling else { return None };
-    let dim = config.head_dim;
-    let divisor = |j: usize| {
-        let frequency = config.rope_theta.powf(-2.0 * j as f64 / dim as f64);
-        (frequency / rule.scale(frequency)) as f32
-    };
-    Some((0..dim / 2).map(divisor).collect())
+fn refusal(what: &str, path: &Path) -> TrainError {
+    let instead = "merge to --format safetensors instead, and use that in transformers or vLLM";
+    TrainError::format(path, format!("{what} cannot be written as GGUF: {instead}"))
 }

@@ -7,23 +7,33 @@ use crate::load::{GgufFile, GgufValue, LoadedModel};
 use crate::{Result, TrainError};
 
 const PREFIX: &str = "tokenizer.";
+/// Some of llama.cpp's rules for white space depend on it.
+const NAME: &str = "general.name";
 
-/// Every metadata key that starts with `tokenizer.`.
+/// A tokenizer in GGUF.
+pub(super) struct Vocabulary {
+    /// Every metadata key that starts with `tokenizer.`, and the model's name.
+    pub(super) metadata: Vec<(String, Meta)>,
+    /// Texts that llama.cpp tokenises otherwise, one sentence each.
+    pub(super) notes: Vec<String>,
+}
+
+/// The vocabulary of a model.
 ///
 /// # Errors
-/// A tokenizer that llama.cpp has no name for.
-pub(super) fn metadata(model: &LoadedModel) -> Result<Vec<(String, Meta)>> {
+/// A tokenizer that llama.cpp does not have.
+pub(super) fn read(model: &LoadedModel) -> Result<Vocabulary> {
     let path = model.weights.path();
     if path.is_dir() {
-        return folder_vocabulary::metadata(model, path);
+        return folder_vocabulary::read(model, path);
     }
     let file = GgufFile::open(path)?;
-    let own = file.metadata.iter().filter(|(key, _)| key.starts_with(PREFIX));
-    own.map(|(key, value)| match copied(value) {
+    let own = file.metadata.iter().filter(|(key, _)| key.starts_with(PREFIX) || *key == NAME);
+    let metadata = own.map(|(key, value)| match copied(value) {
         Some(value) => Ok((key.clone(), value)),
         None => Err(TrainError::format(path, format!("metadata {key} cannot be copied"))),
-    })
-    .collect()
+    });
+    Ok(Vocabulary { metadata: metadata.collect::<Result<_>>()?, notes: Vec::new() })
 }
 
 fn copied(value: &GgufValue) -> Option<Meta> {

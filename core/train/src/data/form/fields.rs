@@ -3,52 +3,12 @@
 use super::super::json::Json;
 use super::kind;
 use super::map::FieldMap;
+use super::names::{has_meaning, is_harmless, other_task};
 
-/// Fields that describe the origin of an example and do not affect it.
-const HARMLESS: &[&str] = &[
-    "id",
-    "_id",
-    "idx",
-    "index",
-    "uuid",
-    "prompt_id",
-    "conversation_id",
-    "message_id",
-    "source",
-    "dataset",
-    "category",
-    "topic",
-    "tags",
-    "language",
-    "lang",
-    "url",
-    "license",
-    "timestamp",
-    "created_at",
-    "metadata",
-    "parallel_tool_calls",
-];
 /// Characters of a name from a file that are shown.
 const SHOWN_CHARS: usize = 24;
-
-/// Fields of data that are made for other tasks than learning answers, and advice.
-const OTHER_TASKS: &[(&str, &str)] = &[
-    ("chosen", PREFERENCE),
-    ("rejected", PREFERENCE),
-    ("kto_tag", "marks of good and bad answers (KTO) are not trained on: keep the good ones"),
-    ("completions", "answers with labels for each step are not trained on"),
-    ("input_ids", "token ids are not read: they belong to one tokenizer. Write the text"),
-    ("images", MEDIA),
-    ("image", MEDIA),
-    ("videos", MEDIA),
-    ("video", MEDIA),
-    ("audios", MEDIA),
-    ("audio", MEDIA),
-    ("train_on_input", "the loss is on answers only; for plain text write `text`"),
-];
-const PREFERENCE: &str = "preference data (`chosen` and `rejected`) are not trained on: write the \
-                          chosen answer as `completion`, or name it in `data.map`";
-const MEDIA: &str = "images, audio and video are not read";
+/// Most field names that are shown of a record without a known form.
+const SHOWN_NAMES: usize = 6;
 
 /// The fields of a record that have a value: null counts as absent.
 pub(super) struct Fields<'a> {
@@ -115,9 +75,7 @@ impl<'a> Fields<'a> {
     pub(super) fn refuse(&self, names: &[&str], form: &str) -> Result<(), String> {
         match names.iter().find(|name| self.has(name)) {
             None => Ok(()),
-            Some(name) => Err(format!(
-                "\"{name}\" has no meaning beside {form}: keep one of them, or name the columns in `data.map`"
-            )),
+            Some(name) => Err(no_meaning(name, form)),
         }
     }
 
@@ -128,12 +86,10 @@ impl<'a> Fields<'a> {
             Json::Text(text) => text.is_empty(),
             _ => false,
         };
-        self.entries.retain(|(name, value)| {
-            !(OTHER_TASKS.iter().any(|(other, _)| other == name) && is_empty(value))
-        });
-        let other = OTHER_TASKS.iter().find(|(name, _)| self.has(name));
-        if let Some((_, what)) = other {
-            return Err((*what).to_owned());
+        self.entries.retain(|(name, value)| other_task(name).is_none() || !is_empty(value));
+        let other = self.entries.iter().find_map(|(name, _)| Some((name, other_task(name)?)));
+        if let Some((name, what)) = other {
+            return Err(format!("\"{}\": {what}", shortened(name)));
         }
         let bad = "only good examples are trained on: leave out what `label` calls bad (KTO)";
         match self.take("label") {
@@ -168,36 +124,56 @@ impl<'a> Fields<'a> {
         }
     }
 
-    /// Whether a field only describes the origin of its record.
-    pub(super) fn is_harmless(name: &str) -> bool {
-        HARMLESS.contains(&name)
-    }
-
     /// The unknown fields among those that were not taken out.
-    pub(super) fn finish(mut self) -> Vec<String> {
+    ///
+    /// # Errors
+    /// A field that has a meaning, though not in this form: it would be left out in silence.
+    pub(super) fn finish(mut self, form: &str) -> Result<Vec<String>, String> {
         let left = std::mem::take(&mut self.entries);
-        for (name, _) in left.into_iter().filter(|(name, _)| !Self::is_harmless(name)) {
-            self.note_unknown(shortened(&name));
+        for (name, value) in left.into_iter().filter(|(name, _)| !is_harmless(name)) {
+            let is_empty = matches!(&value, Json::Text(text) if text.is_empty());
+            match has_meaning(&name) {
+                true if is_empty => {}
+                true => return Err(no_meaning(&name, form)),
+                false => self.note_unknown(shortened(&name)),
+            }
         }
         self.unknown.sort_unstable();
-        self.unknown
+        Ok(self.unknown)
     }
 
     /// Explains why the record has no known form.
     pub(super) fn no_form(&self) -> String {
-        let forms = "\"messages\", \"conversations\", \"instruction\", \"question\", \"prompt\" or \"text\"";
-        match self.map.is_empty() {
-            true => format!("no field {forms}; name other columns in `data.map`"),
-            false => "it has none of the columns that `data.map` names".to_owned(),
+        if !self.map.is_empty() {
+            return "it has none of the columns that `data.map` names".to_owned();
         }
+        let forms = "\"messages\", \"conversations\", \"instruction\", \"question\", \"prompt\" or \"text\"";
+        let names = self.entries.iter().take(SHOWN_NAMES).map(|(name, _)| shortened(name));
+        let found = names.map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ");
+        let more = if self.entries.len() > SHOWN_NAMES { ", ..." } else { "" };
+        let found = if found.is_empty() { "none".to_owned() } else { found + more };
+        format!(
+            "no field {forms}; its fields: {found}. Name the columns that are meant in `data.map`"
+        )
     }
 
     fn shown(&self, field: &str) -> String {
         match self.map.column_of(field) {
+            // A path into an object is a likely mistake.
+            Some(column) if column.contains('.') => format!(
+                "\"{field}\" (a column \"{}\" of this very name; what is inside of objects is not reached)",
+                shortened(column)
+            ),
             Some(column) => format!("\"{field}\" (column \"{}\")", shortened(column)),
             None => format!("\"{field}\""),
         }
     }
+}
+
+fn no_meaning(name: &str, form: &str) -> String {
+    format!(
+        "\"{name}\" has no meaning beside {form}: keep one of them, or name the columns in `data.map`"
+    )
 }
 
 /// Says that a value has the wrong type, without showing the value.

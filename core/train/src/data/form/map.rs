@@ -24,6 +24,15 @@ const FIELDS: &[&str] = &[
     "messages",
     "tools",
 ];
+/// Fields that together make up an example.
+const WHOLE: &[&[&str]] = &[
+    &["messages"],
+    &["text"],
+    &["instruction", "output"],
+    &["question", "answer"],
+    &["prompt", "completion"],
+    &["prompt", "answer"],
+];
 /// Keys of a turn.
 const TURN_KEYS: &[&str] = &["role", "content"];
 /// Entries that name the speaker with each role.
@@ -33,13 +42,27 @@ impl FieldMap {
     /// Builds a map from column names by field.
     ///
     /// # Errors
-    /// A field to which no column can be assigned, or one column for two fields.
+    /// A field to which no column can be assigned, one column for two fields, or fields that make up
+    /// no example: columns that are not named are left out.
     pub fn new(names: BTreeMap<String, String>) -> Result<Self> {
         let all = || FIELDS.iter().chain(TURN_KEYS).chain(ROLES);
         if let Some(other) = names.keys().find(|name| !all().any(|known| known == name)) {
             let all: Vec<&str> = all().copied().collect();
             let other: String = other.chars().take(24).collect();
             let reason = format!("`{other}` is not one of {}", all.join(", "));
+            return Err(TrainError::setting("data.map", reason));
+        }
+        if let Some((field, _)) = names.iter().find(|(_, column)| column.is_empty()) {
+            return Err(TrainError::setting("data.map", format!("`{field}` names no column")));
+        }
+        let has = |field: &&str| names.contains_key(*field);
+        if FIELDS.iter().any(has) && !WHOLE.iter().any(|all| all.iter().all(has)) {
+            let whole: Vec<String> = WHOLE.iter().map(|all| all.join(" and ")).collect();
+            let reason = format!(
+                "columns that are not named are left out, so name all of an example, also what has its own name \
+                 already: {}",
+                whole.join(", or ")
+            );
             return Err(TrainError::setting("data.map", reason));
         }
         for group in [FIELDS, TURN_KEYS, ROLES] {

@@ -1,6 +1,6 @@
 //! Forms of one question and one answer, and plain text.
 
-use super::super::example::{Chat, Example};
+use super::super::example::{Chat, Example, Role, Turn};
 use super::super::json::Json;
 use super::fields::{Fields, wrong_kind};
 use super::{Form, turns};
@@ -11,7 +11,8 @@ pub(super) fn instruction(fields: &mut Fields<'_>) -> Result<(Example, Form), St
         true => Form::Dolly,
         false => Form::Alpaca,
     };
-    fields.refuse(&["prompt", "completion", "question", "query", "answer"], "\"instruction\"")?;
+    let others = ["prompt", "completion", "question", "query", "problem", "answer", "solution"];
+    fields.refuse(&others, "\"instruction\"")?;
     let instruction = fields.required("instruction")?;
     let output = match form {
         Form::Dolly => fields.required("response")?,
@@ -34,10 +35,20 @@ pub(super) fn instruction(fields: &mut Fields<'_>) -> Result<(Example, Form), St
         input,
         output: answer(output)?,
     };
-    Ok((example, form))
+    Ok((with_tools(fields, example)?, form))
 }
 
-/// `question`, `query` or `prompt`, with `answer` or `response`.
+/// The example as a conversation, if it names tools or values for the template.
+fn with_tools(fields: &mut Fields<'_>, example: Example) -> Result<Example, String> {
+    let (tools, values) = (turns::tools(fields, true)?, turns::values(fields)?);
+    if tools.is_none() && values.is_empty() {
+        return Ok(example);
+    }
+    Ok(Example::Chat(Chat { turns: example.turns().into_owned(), tools, values }))
+}
+
+/// `question`, `query`, `problem` or `prompt`, with `answer`, `response` or `solution`; or `query`
+/// with `answers`, which are calls of `tools`, as in xLAM's data.
 pub(super) fn question(fields: &mut Fields<'_>) -> Result<(Example, Form), String> {
     let others = ["completion", "output", "text", "input", "instruction"];
     fields.refuse(&others, "a question and its answer")?;
@@ -46,10 +57,20 @@ pub(super) fn question(fields: &mut Fields<'_>) -> Result<(Example, Form), Strin
                       as `instruction` in `data.map`";
         return Err(reason.to_owned());
     }
-    let instruction = fields.one_of(&["question", "query", "prompt"])?;
+    let instruction = fields.one_of(&["question", "query", "problem", "prompt"])?;
     let instruction = instruction.ok_or("no field \"question\"")?;
-    let output = fields.one_of(&["answer", "response"])?;
-    let output = output.ok_or("no field \"answer\" or \"response\", or it is null")?;
+    let calls = fields.take("answers");
+    let output = fields.one_of(&["answer", "response", "solution"])?;
+    let output = match (output, calls) {
+        (Some(output), None) => output,
+        (None, Some(calls)) => return called(fields, instruction, calls),
+        (Some(_), Some(_)) => {
+            return Err("\"answers\" stands beside an answer: which is meant?".to_owned());
+        }
+        (None, None) => {
+            return Err("no field \"answer\" or \"response\", or it is null".to_owned());
+        }
+    };
     let example = Example::Instruction {
         system: fields.system()?,
         history: history(fields)?,
@@ -57,7 +78,27 @@ pub(super) fn question(fields: &mut Fields<'_>) -> Result<(Example, Form), Strin
         input: String::new(),
         output: answer(output)?,
     };
-    Ok((example, Form::Question))
+    Ok((with_tools(fields, example)?, Form::Question))
+}
+
+/// A question that is answered by calls of tools.
+fn called(
+    fields: &mut Fields<'_>,
+    question: String,
+    calls: Json,
+) -> Result<(Example, Form), String> {
+    let (true, Json::Text(_)) = (fields.has("tools"), &calls) else {
+        let reason = "\"answers\" is read only as the text of calls of \"tools\": write the answer that is to \
+                      be learned as \"answer\"";
+        return Err(reason.to_owned());
+    };
+    let mut answer = Turn::new(Role::Assistant, "");
+    (answer.text, answer.tool_calls) = (None, Some(turns::calls(calls, "\"answers\"")?));
+    let system = fields.system()?.map(|text| Turn::new(Role::System, text));
+    let asked = [Turn::new(Role::User, question), answer];
+    let (tools, values) = (turns::tools(fields, true)?, turns::values(fields)?);
+    let turns = system.into_iter().chain(asked).collect();
+    Ok((Example::Chat(Chat { turns, tools, values }), Form::Question))
 }
 
 /// `prompt` and `completion`: plain texts without a template, or lists of messages.
@@ -107,7 +148,11 @@ pub(super) fn text(fields: &mut Fields<'_>) -> Result<(Example, Form), String> {
 fn history(fields: &mut Fields<'_>) -> Result<Vec<(String, String)>, String> {
     let reason = "\"history\" must be a list of pairs of texts: a question and its answer";
     let Some(history) = fields.take("history") else { return Ok(Vec::new()) };
-    let Json::List(pairs) = history else { return Err(reason.to_owned()) };
+    let pairs = match history {
+        Json::List(pairs) => pairs,
+        Json::Text(text) if text.is_empty() => return Ok(Vec::new()),
+        _ => return Err(reason.to_owned()),
+    };
     let pair = |pair: Json| match pair {
         Json::List(two) => match <[Json; 2]>::try_from(two) {
             Ok([Json::Text(question), Json::Text(answer)]) => Ok((question, answer)),

@@ -1,4 +1,5 @@
 use super::super::example::{Chat, Role, Turn};
+use super::super::json::Json;
 use super::*;
 
 fn read(text: &str) -> Result<Understood, String> {
@@ -104,6 +105,93 @@ fn every_form_in_the_documentation_says_what_it_says_there() {
     // Texts are continued as they are, without a template.
     let plain = |line| matches!(read(line).unwrap().example, Example::Completion { .. });
     assert!(plain(r#"{"prompt": "q", "completion": "a"}"#) && plain(r#"{"text": "a"}"#));
+}
+
+/// A record as `tests/cases.txt` describes it.
+fn described(understood: &Understood) -> Vec<String> {
+    let json = |value: &Json| serde_json::to_string(value).unwrap();
+    let mut lines = vec![format!("= {}", understood.form.name())];
+    match &understood.example {
+        Example::Completion { prompt, completion } => {
+            lines.extend([format!("plain: {prompt}"), format!("goes on: {completion}")]);
+        }
+        other => lines.extend(other.turns().iter().map(|turn| {
+            let off = if turn.role == Role::Assistant && !turn.trained { "-" } else { "" };
+            let named = |name: &str, text: &Option<String>| {
+                text.iter().map(|text| format!("{name}={text} ")).collect::<String>()
+            };
+            let thought: String = turn.reasoning.iter().map(|text| format!("<{text}> ")).collect();
+            let calls: String =
+                turn.tool_calls.iter().map(|calls| format!("calls {}", json(calls))).collect();
+            let (name, id) = (named("name", &turn.name), named("id", &turn.tool_call_id));
+            format!("{}{off}: {thought}{name}{id}{calls}{}", turn.role.name(), turn.said())
+        })),
+    }
+    if let Example::Chat(chat) = &understood.example {
+        lines.extend(chat.tools.iter().map(|tools| format!("tools: {}", json(tools))));
+        if !chat.values.is_empty() {
+            lines.push(format!("values: {}", json(&Json::Object(chat.values.clone()))));
+        }
+    }
+    if !understood.unknown.is_empty() {
+        lines.push(format!("unknown: {}", understood.unknown.join(", ")));
+    }
+    lines.iter().map(|line| line.replace('\n', "\\n").replace('\0', "␀")).collect()
+}
+
+#[test]
+fn published_data_are_read_as_they_are_meant_or_refused_by_name() {
+    let cases: Vec<Vec<&str>> =
+        include_str!("tests/cases.txt").split("\n\n").map(|case| case.lines().collect()).collect();
+    assert!(cases.len() > 100, "{}", cases.len());
+    for case in &cases[1..] {
+        let [what, record, expected @ ..] = &case[..] else { panic!("{case:?}") };
+        match (read(record), expected) {
+            (Ok(understood), expected) => assert_eq!(described(&understood), expected, "{what}"),
+            (Err(reason), [refused]) if refused.starts_with("! ") => {
+                assert!(reason.contains(&refused[2..]), "{what}: {reason}");
+            }
+            (Err(reason), _) => panic!("{what}: {reason}"),
+        }
+    }
+}
+
+/// The names in backticks in one cell of a table of docs/TRAINING.md.
+fn names_in(cell: &str) -> Vec<&str> {
+    cell.split('`').skip(1).step_by(2).collect()
+}
+
+#[test]
+fn the_tables_of_the_documentation_name_what_the_code_knows() {
+    let docs = include_str!("../../../../../docs/TRAINING.md");
+    let rows: Vec<[&str; 2]> = docs
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.strip_suffix(" |")?.rsplit_once(" | "))
+        .map(|(left, right)| [left, right])
+        .collect();
+    let row = |begin: &str| {
+        let found =
+            rows.iter().find(|[left, right]| right.starts_with(begin) && left.contains('`'));
+        let mut names = names_in(found.unwrap_or_else(|| panic!("no row {begin:?}"))[0]);
+        names.sort_unstable();
+        names
+    };
+    let sorted = |names: &mut dyn Iterator<Item = &'static str>| {
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        names
+    };
+    assert_eq!(row("passed over"), sorted(&mut names::HARMLESS.iter().copied()));
+    let words = [names::PREFERENCE_WORDS, names::MEDIA_WORDS].concat();
+    let others = names::OTHER_TASKS.iter().map(|(name, _)| *name);
+    assert_eq!(row("refused: data for another"), sorted(&mut others.chain(words)));
+    assert_eq!(row("refused beside a form"), sorted(&mut names::MEANINGFUL.iter().copied()));
+    for role in row("the roles of speakers").into_iter().filter(|it| !["role", "from"].contains(it))
+    {
+        let line = format!(r#"{{"messages": [{ASKED}, {{"role": "{role}", "content": "{{}}"}}]}}"#);
+        let reason = read(&line).err().unwrap_or_default();
+        assert!(!reason.contains("is not one of"), "{role}: {reason}");
+    }
 }
 
 #[test]
@@ -233,7 +321,7 @@ fn whatever_has_no_plain_meaning_is_refused_in_words() {
         (answered("\"content\": \"a\"").replace("]}", "], \"tools\": {}}"), "must be a list"),
         (
             answered("\"content\": \"a\"").replace("]}", "], \"output\": \"x\"}"),
-            "no meaning beside",
+            "says something else",
         ),
     ])
     .collect();
@@ -280,7 +368,25 @@ fn a_map_names_columns_and_leaves_out_all_others() {
     let line = r#"{"dialog": [{"wer": "kunde", "was": "q"}, {"wer": "wir", "was": "a"}]}"#;
     let turns = turns(&understand(line, &speakers).unwrap().example);
     assert_eq!(turns[1], (Role::Assistant, "a".to_owned(), true));
-    for wrong in [&[("anwser", "x")][..], &[("input", "x"), ("output", "x")]] {
-        assert!(map(wrong).unwrap_err().to_string().contains("data.map"));
+    for (wrong, expected) in [
+        (&[("anwser", "x")][..], "`anwser` is not one of"),
+        (&[("text", "x"), ("messages", "x")], "two fields"),
+        (&[("user_role", "x"), ("tool_role", "x")], "two fields"),
+        (&[("text", "")], "names no column"),
+        // `instruction` would be left out.
+        (&[("output", "x")], "name all of an example"),
+        (&[("instruction", "x"), ("system", "y")], "name all of an example"),
+    ] {
+        let reason = map(wrong).unwrap_err().to_string();
+        assert!(reason.contains("data.map") && reason.contains(expected), "{reason}");
     }
+    let nested = map(&[("question", "data.q"), ("answer", "data.a")]).unwrap();
+    let reason = understand(r#"{"data": {"q": "q", "a": "a"}}"#, &nested).unwrap_err();
+    assert!(reason.contains("none of the columns"), "{reason}");
+    let reason = understand(
+        r#"{"data.q": "q", "data": {"a": "a"}}"#,
+        &map(&[("instruction", "data.q"), ("output", "data.a")]).unwrap(),
+    )
+    .unwrap_err();
+    assert!(reason.contains("inside of objects is not reached"), "{reason}");
 }

@@ -2,21 +2,25 @@
 
 mod calls;
 mod content;
+mod pairs;
+mod repeated;
 
 use super::super::example::{Chat, Example, Role, Turn};
 use super::super::json::Json;
 use super::Form;
 use super::fields::{Fields, shortened, wrong_kind};
+use super::names::is_harmless;
+pub(super) use calls::calls;
 use calls::function_call;
 use content::content;
+use pairs::{are_pairs, pairs};
+use repeated::repeated;
 
 /// Reads a record that has a list of turns under this name.
 pub(super) fn read(fields: &mut Fields<'_>, name: &str) -> Result<(Example, Form), String> {
-    let all = ["messages", "conversations", "conversation", "data", "completion", "instruction"];
+    let all = ["messages", "conversations", "conversation", "data", "completion"];
     let others: Vec<&str> = all.into_iter().filter(|other| *other != name).collect();
     fields.refuse(&others, &format!("\"{name}\""))?;
-    let answers = ["output", "response", "answer", "question", "query", "history", "input"];
-    fields.refuse(&answers, &format!("\"{name}\""))?;
     let items = match fields.take(name) {
         Some(Json::List(items)) => items,
         Some(other) => return Err(wrong_kind(&format!("\"{name}\""), "a list of turns", &other)),
@@ -25,8 +29,10 @@ pub(super) fn read(fields: &mut Fields<'_>, name: &str) -> Result<(Example, Form
     if items.is_empty() {
         return Err(format!("\"{name}\" is empty"));
     }
+    let are_texts = name != "messages" && items.iter().all(|it| matches!(it, Json::Text(_)));
     let (mut turns, form) = match name {
-        "data" => (ultrachat(items)?, Form::UltraChat),
+        _ if are_texts || name == "data" => (by_turns(name, items)?, Form::UltraChat),
+        _ if are_pairs(&items) => (pairs(fields, name, items)?, Form::Messages),
         _ => {
             let is_sharegpt = matches!(items.first(), Some(turn) if turn.get("from").is_some());
             let form = if is_sharegpt { Form::ShareGpt } else { Form::Messages };
@@ -45,37 +51,14 @@ pub(super) fn read(fields: &mut Fields<'_>, name: &str) -> Result<(Example, Form
     Ok((Example::Chat(Chat { turns, tools, values }), form))
 }
 
-/// UltraChat's alternating questions and answers.
-fn ultrachat(items: Vec<Json>) -> Result<Vec<Turn>, String> {
+/// Questions and answers by turns, as in UltraChat and LIMA.
+fn by_turns(name: &str, items: Vec<Json>) -> Result<Vec<Turn>, String> {
     let turn = |(index, item): (usize, Json)| match item {
         Json::Text(text) if index % 2 == 0 => Ok(Turn::new(Role::User, text)),
         Json::Text(text) => Ok(Turn::new(Role::Assistant, text)),
-        other => Err(wrong_kind(&format!("turn {} of \"data\"", index + 1), "text", &other)),
+        other => Err(wrong_kind(&format!("turn {} of \"{name}\"", index + 1), "text", &other)),
     };
     items.into_iter().enumerate().map(turn).collect()
-}
-
-/// Published chats repeat their first question or the whole text in another field; any other
-/// content there is refused.
-fn repeated(fields: &mut Fields<'_>, turns: &[Turn]) -> Result<(), String> {
-    for name in ["prompt", "text"] {
-        let Some(text) = fields.take(name) else { continue };
-        let first = turns.iter().find(|turn| turn.role == Role::User);
-        let same = match (&text, first) {
-            (Json::Text(text), Some(first)) if name == "prompt" => {
-                text.trim() == first.said().trim()
-            }
-            (Json::Text(text), _) => turns.iter().all(|turn| text.contains(turn.said().trim())),
-            _ => false,
-        };
-        if !same {
-            return Err(format!(
-                "\"{name}\" says something else than the turns beside it: keep one of them, or name the columns \
-                 in `data.map`"
-            ));
-        }
-    }
-    Ok(())
 }
 
 /// Reads turns. Their unknown fields are recorded with the prefix `name`.
@@ -161,7 +144,7 @@ impl Read {
             "function_call" => put(&mut self.tool_calls, function_call(value)?, "tool_calls"),
             "tool_call_id" => put(&mut self.tool_call_id, text(value)?, key),
             "name" => put(&mut self.name, text(value)?, key),
-            "weight" | "train" | "trained" => {
+            "weight" | "train" | "trained" | "training" | "loss" => {
                 let trained = match value {
                     Json::Bool(trained) if key != "weight" => trained,
                     Json::Integer(0) if key == "weight" => false,
@@ -183,7 +166,11 @@ impl Read {
             "refusal" => {
                 Err("\"refusal\" is not read: write what is said as \"content\"".to_owned())
             }
-            other if Fields::is_harmless(other) => Ok(()),
+            "train_detail" | "training_detail" | "loss_mask" | "loss_scale" | "mask" | "label"
+            | "labels" => Err(format!(
+                "\"{key}\" is not read: an answer is learned as a whole, or not at all (`weight` 0)"
+            )),
+            other if is_harmless(other) => Ok(()),
             other => {
                 unknown(other);
                 Ok(())
@@ -198,7 +185,10 @@ impl Read {
             (self.reasoning, self.tool_call_id, self.name);
         turn.tool_calls = self.tool_calls;
         match self.content {
-            Some(value) if is_call => turn.tool_calls = Some(calls::sharegpt(value)?),
+            Some(value) if is_call => {
+                let calls = calls(value, "the value of a \"function_call\"")?;
+                put(&mut turn.tool_calls, calls, "tool_calls")?;
+            }
             Some(value) => (turn.text, turn.parts) = content(value)?,
             None if turn.tool_calls.is_some() || turn.reasoning.is_some() => {}
             None => return Err("no \"content\" (or \"value\"), or it is null".to_owned()),

@@ -1,5 +1,7 @@
 //! Parquet: one record per row, handed on as the JSON that a line would contain.
 
+mod footer;
+
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
@@ -8,8 +10,10 @@ use parquet::errors::ParquetError;
 use parquet::file::reader::{FileReader, SerializedFileReader};
 use parquet::record::reader::RowIter;
 use parquet::record::{Field, Row};
-use serde_json::{Map, Value};
+use parquet::schema::types::Type;
 
+use super::super::form::shortened;
+use super::super::json::Json;
 use super::super::source::Position;
 use super::{MAX_LINE_BYTES, Record, Records, too_long};
 use crate::{Result, TrainError};
@@ -31,9 +35,15 @@ impl Rows {
     pub(super) fn open(path: &Path, file: File, position: &Position) -> Result<Self> {
         let file_bytes = file.metadata().map_err(TrainError::io(path))?.len();
         let damaged = |reason: String| TrainError::data(path, 0, reason);
+        footer::check(&file).map_err(damaged)?;
         let open = || {
             let reader = SerializedFileReader::new(file)?;
-            let total = reader.metadata().file_metadata().num_rows();
+            let schema = reader.metadata().file_metadata();
+            if let Some(name) = twice(schema.schema()) {
+                let name = shortened(name);
+                return Err(ParquetError::General(format!("two columns are called {name:?}")));
+            }
+            let total = schema.num_rows();
             let rows = RowIter::from_file_into(Box::new(reader)).with_batch_size(BATCH_VALUES);
             Ok((rows, u64::try_from(total).unwrap_or(0)))
         };
@@ -77,52 +87,79 @@ fn guarded<T>(
 ) -> std::result::Result<T, String> {
     match catch_unwind(AssertUnwindSafe(work)) {
         Ok(Ok(value)) => Ok(value),
+        // The library's words for a codec without its feature.
+        Ok(Err(error)) if error.to_string().contains("at compile time") => Err(format!(
+            "the codec of the Parquet data is not read ({error}): write them with snappy, zstd or gzip"
+        )),
         Ok(Err(error)) => Err(format!("the Parquet data cannot be read: {error}")),
         Err(_) => Err("the Parquet data are damaged: they cannot be decoded".to_owned()),
     }
 }
 
-fn object(row: &Row) -> Value {
-    let fields = row.get_column_iter().map(|(name, field)| (name.clone(), value(field)));
-    Value::Object(fields.collect())
+/// The name of two columns of one group, if there are two of one name.
+fn twice(group: &Type) -> Option<&str> {
+    let fields = if group.is_group() { group.get_fields() } else { &[] };
+    let mut names: Vec<&str> = fields.iter().map(|field| field.name()).collect();
+    names.sort_unstable();
+    let same = names.windows(2).find(|two| two[0] == two[1]).map(|two| two[0]);
+    same.or_else(|| fields.iter().find_map(|field| twice(field)))
+}
+
+/// Columns stay in the order of the file, because templates print them.
+fn object(row: &Row) -> Json {
+    Json::Object(row.get_column_iter().map(|(name, field)| (name.clone(), value(field))).collect())
 }
 
 /// A field as JSON. No form of example uses dates or decimals: they become numbers or text. Bytes
 /// that are not valid text become an object, which no form accepts as text.
-fn value(field: &Field) -> Value {
+fn value(field: &Field) -> Json {
+    let whole = |number: i128| Json::Integer(number);
     match field {
-        Field::Null => Value::Null,
-        Field::Bool(value) => (*value).into(),
-        Field::Byte(value) => (*value).into(),
-        Field::Short(value) => (*value).into(),
-        Field::Int(value) | Field::Date(value) | Field::TimeMillis(value) => (*value).into(),
+        Field::Null => Json::Null,
+        Field::Bool(value) => Json::Bool(*value),
+        Field::Byte(value) => whole((*value).into()),
+        Field::Short(value) => whole((*value).into()),
+        Field::Int(value) | Field::Date(value) | Field::TimeMillis(value) => whole((*value).into()),
         Field::Long(value)
         | Field::TimeMicros(value)
         | Field::TimestampMillis(value)
-        | Field::TimestampMicros(value) => (*value).into(),
-        Field::UByte(value) => (*value).into(),
-        Field::UShort(value) => (*value).into(),
-        Field::UInt(value) => (*value).into(),
-        Field::ULong(value) => (*value).into(),
-        Field::Float16(value) => value.to_f32().into(),
-        Field::Float(value) => (*value).into(),
-        Field::Double(value) => (*value).into(),
-        Field::Decimal(_) => field.to_string().into(),
-        Field::Str(text) => text.as_str().into(),
+        | Field::TimestampMicros(value) => whole((*value).into()),
+        Field::UByte(value) => whole((*value).into()),
+        Field::UShort(value) => whole((*value).into()),
+        Field::UInt(value) => whole((*value).into()),
+        Field::ULong(value) => whole((*value).into()),
+        Field::Float16(value) => number(value.to_f64()),
+        Field::Float(value) => number(f64::from(*value)),
+        Field::Double(value) => number(*value),
+        Field::Decimal(_) => Json::Text(field.to_string()),
+        Field::Str(text) => Json::Text(text.clone()),
         // Some writers do not mark their byte arrays as text.
         Field::Bytes(bytes) => match std::str::from_utf8(bytes.data()) {
-            Ok(text) => text.into(),
-            Err(_) => Value::Object(Map::from_iter([("bytes".to_owned(), bytes.len().into())])),
+            Ok(text) => Json::Text(text.to_owned()),
+            Err(_) => {
+                let length = whole(bytes.len() as i128);
+                Json::Object(vec![("bytes".to_owned(), length)])
+            }
         },
         Field::Group(row) => object(row),
-        Field::ListInternal(list) => list.elements().iter().map(value).collect(),
+        Field::ListInternal(list) => Json::List(list.elements().iter().map(value).collect()),
         Field::MapInternal(map) => {
             let key = |field: &Field| match value(field) {
-                Value::String(text) => text,
-                other => other.to_string(),
+                Json::Text(text) => text,
+                _ => field.to_string(),
             };
             let entries = map.entries().iter();
-            Value::Object(entries.map(|(name, field)| (key(name), value(field))).collect())
+            Json::Object(entries.map(|(name, field)| (key(name), value(field))).collect())
         }
+    }
+}
+
+/// NaN is how pandas writes a missing number. JSON has no infinity; as text, nothing takes it for a
+/// number.
+fn number(number: f64) -> Json {
+    match number {
+        number if number.is_nan() => Json::Null,
+        number if number.is_infinite() => Json::Text(number.to_string()),
+        number => Json::Float(number),
     }
 }

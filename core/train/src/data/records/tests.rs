@@ -159,6 +159,14 @@ fn what_is_not_read_is_refused_by_its_name() {
         ("a.json", b"PK\x03\x04....", "zip"),
         ("a.arrow", b"ARROW1\0\0", "Arrow"),
         ("a.arrow", b"\xff\xff\xff\xff\x10\x02", "Arrow"),
+        ("a.jsonl", b"\x04\x22\x4d\x18....", "LZ4"),
+        ("a.jsonl", b"\xff\x06\0\0sNaPpY", "Snappy"),
+        ("a.parquet", b"PARE....", "encrypted Parquet"),
+        ("a.zip", b"PK\x05\x06", "empty zip"),
+        ("a.rar", b"Rar!\x1a\x07", "RAR"),
+        ("a.npy", b"\x93NUMPY", "NumPy"),
+        ("model.gguf", b"GGUF\x03\0\0\0", "a model"),
+        ("a.jsonl", b"\x89PNG\r\n\x1a\n", "an image"),
         ("a.jsonl", b"SQLite format 3\0", "SQLite"),
         ("a.jsonl", b"\xff\xfe{\0\"\0", "UTF-16"),
         ("a.jsonl", b"{\0\"\0a\0", "UTF-16"),
@@ -189,18 +197,51 @@ fn parquet_rows_are_records_with_every_codec_that_data_sets_use() {
     let read = |name: &str| records_of("a", &std::fs::read(folder.join(name)).unwrap());
     let rows = read("snappy.parquet");
     assert_eq!(numbers(&rows), [(1, true), (2, true), (3, true)]);
-    let second = r#"{"id":2,"input":null,"instruction":"what is snow","output":"white"}"#;
+    let second = r#"{"id":2,"instruction":"what is snow","input":null,"output":"white"}"#;
     assert_eq!(rows[1].1.as_deref(), Ok(second));
     for codec in ["zstd", "gzip", "none"] {
         assert_eq!(read(&format!("{codec}.parquet")), rows, "{codec}");
     }
     let chats = read("messages.parquet");
-    assert!(chats[1].1.as_ref().unwrap().contains(r#"{"content":"be brief","role":"system"}"#));
+    assert!(chats[1].1.as_ref().unwrap().contains(r#"{"role":"system","content":"be brief"}"#));
     let binary = read("binary.parquet");
-    assert_eq!(binary[0].1.as_deref(), Ok(r#"{"completion":"blue","prompt":"sky is"}"#));
+    assert_eq!(binary[0].1.as_deref(), Ok(r#"{"prompt":"sky is","completion":"blue"}"#));
     assert!(binary[1].1.as_ref().unwrap().contains(r#"{"bytes":2}"#));
-    let unread = read("brotli.parquet");
-    assert!(unread[0].1.as_ref().unwrap_err().contains("brotli"), "{unread:?}");
+    for codec in ["brotli", "lz4"] {
+        let unread = read(&format!("{codec}.parquet"));
+        let reason = unread[0].1.as_ref().unwrap_err().to_lowercase();
+        assert!(reason.contains(codec) && reason.contains("snappy, zstd or gzip"), "{reason}");
+    }
+}
+
+#[test]
+fn parquet_columns_of_any_type_are_what_a_line_would_say() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parquet");
+    let read = |name: &str| records_of("a", &std::fs::read(folder.join(name)).unwrap());
+    // The order of keys is that of the file; a number that is missing is null, and one that is
+    // infinite is no number.
+    let rows = [
+        r#"{"output":"blue","instruction":"what is sky","input":null,"weight":1.0,"infinite":"inf","decimal":"1.50","day":19930,"nested":{"z":1,"a":[{"y":[],"b":null}]}}"#,
+        r#"{"output":"white","instruction":"what is snow","input":null,"weight":null,"infinite":0.5,"decimal":null,"day":null,"nested":null}"#,
+    ];
+    let rows: Vec<_> = rows.iter().zip(1..).map(|(row, at)| (at, Ok((*row).to_owned()))).collect();
+    assert_eq!(read("types.parquet"), rows);
+    let (at, reason) = refusal("a", &std::fs::read(folder.join("twice.parquet")).unwrap());
+    assert!(at == 0 && reason.contains("two columns are called \"output\""), "{reason}");
+}
+
+#[test]
+fn what_cannot_be_read_twice_is_refused_before_it_is_opened() {
+    let folder = tempfile::tempdir().unwrap();
+    let pipe = folder.path().join("pipe");
+    let made = std::process::Command::new("mkfifo").arg(&pipe).status().unwrap();
+    assert!(made.success());
+    for (path, expected) in
+        [(pipe.as_path(), "no regular file"), (folder.path(), "a folder: name the files in it")]
+    {
+        let error = each_batch(path, &mut |_| Ok(())).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::reader::{GgufFile, Value};
 use super::rope;
-use crate::model::{Activation, COMMAND_TRAINER, Family, ModelConfig, Rope};
+use crate::model::{Activation, COMMAND_TRAINER, ExpertShape, Family, ModelConfig, Rope};
 use crate::{Result, TrainError};
 
 /// Gemma 3: one layer in six attends to the whole sequence, unless the file says otherwise.
@@ -14,7 +14,7 @@ const GEMMA3_27B_LAYERS: usize = 62;
 
 /// Metadata that changes the computation, the values for which it has no effect, and the families
 /// for which it is implemented.
-const MEANINGFUL: [(&str, &[f64], &[Family]); 13] = [
+const MEANINGFUL: [(&str, &[f64], &[Family]); 18] = [
     ("attn_logit_softcapping", &[0.0], &[]),
     ("final_logit_softcapping", &[0.0], &[]),
     ("attention.clamp_kqv", &[0.0], &[]),
@@ -23,7 +23,13 @@ const MEANINGFUL: [(&str, &[f64], &[Family]); 13] = [
     ("embedding_scale", &[0.0, 1.0], &[Family::Granite]),
     ("residual_scale", &[0.0, 1.0], &[Family::Granite]),
     ("logit_scale", &[0.0, 1.0], &[Family::Granite]),
-    ("expert_count", &[0.0], &[]),
+    ("expert_count", &[0.0], &[Family::Qwen3Moe]),
+    ("expert_shared_count", &[0.0], &[]),
+    ("expert_shared_feed_forward_length", &[0.0], &[]),
+    ("expert_group_count", &[0.0, 1.0], &[]),
+    ("expert_weights_scale", &[0.0, 1.0], &[]),
+    // 1 is the softmax.
+    ("expert_gating_func", &[0.0, 1.0], &[]),
     ("attention.sliding_window", &[0.0], &[Family::Llama, Family::Phi3, Family::Gemma3]),
     ("attention.sliding_window_pattern", &[0.0], &[Family::Gemma3]),
     ("rope.freq_base_swa", &[0.0], &[Family::Gemma3]),
@@ -31,10 +37,11 @@ const MEANINGFUL: [(&str, &[f64], &[Family]); 13] = [
 ];
 
 /// `general.architecture` of each family; Mistral's models use `llama`.
-const ARCHITECTURES: [(&str, Family); 8] = [
+const ARCHITECTURES: [(&str, Family); 9] = [
     ("llama", Family::Llama),
     ("qwen2", Family::Qwen2),
     ("qwen3", Family::Qwen3),
+    ("qwen3moe", Family::Qwen3Moe),
     ("smollm3", Family::SmolLm3),
     ("granite", Family::Granite),
     ("olmo2", Family::Olmo2),
@@ -136,6 +143,7 @@ impl Metadata<'_> {
         let mut config = ModelConfig {
             hidden_size,
             intermediate_size: self.size("feed_forward_length")?,
+            experts: self.experts(layers)?,
             layers,
             heads,
             kv_heads: self.optional("attention.head_count_kv")?.unwrap_or(heads),
@@ -158,6 +166,27 @@ impl Metadata<'_> {
         config.windows = vec![window; layers];
         self.finish(&mut config)?;
         Ok(config)
+    }
+
+    /// Which layers have experts the tensors say. llama.cpp scales the weights of a token's experts
+    /// to a sum of 1 in every model of this architecture, so the files do not say it.
+    fn experts(&self, layers: usize) -> Result<Option<ExpertShape>> {
+        if self.family != Family::Qwen3Moe {
+            return Ok(None);
+        }
+        if self.get("expert_weights_norm").and_then(Value::as_bool) == Some(false) {
+            let reason = "expert_weights_norm is false, which llama.cpp ignores: use the folder";
+            return Err(self.bad(reason.to_owned()));
+        }
+        let router = |layer: usize| format!("blk.{layer}.ffn_gate_inp.weight");
+        let has = |layer: usize| self.file.tensors.contains_key(&router(layer));
+        Ok(Some(ExpertShape {
+            count: self.size("expert_count")?,
+            chosen: self.size("expert_used_count")?,
+            width: self.size("expert_feed_forward_length")?,
+            normalised: true,
+            layers: (0..layers).map(has).collect(),
+        }))
     }
 
     /// Settings that only some families have.

@@ -39,12 +39,11 @@ impl GgufSource {
         let (family, heads, kv_heads) = (config.family, config.heads, config.kv_heads);
         Ok(Self { file, family, heads, kv_heads })
     }
+}
 
-    /// Query and key rows are stored in the order of interleaved rotary embeddings.
-    fn permuted(&self) -> bool {
-        let families = [Family::Llama, Family::Mistral, Family::SmolLm3, Family::Granite];
-        families.contains(&self.family)
-    }
+/// Whether rows of queries and keys are stored in the order of interleaved rotary embeddings.
+pub(crate) fn is_interleaved(family: Family) -> bool {
+    [Family::Llama, Family::Mistral, Family::SmolLm3, Family::Granite].contains(&family)
 }
 
 impl TensorSource for GgufSource {
@@ -64,7 +63,10 @@ impl TensorSource for GgufSource {
         let path = self.path();
         let stored = gguf_name(name, self.family)
             .ok_or_else(|| TrainError::tensor(path, name, "GGUF has no name for it"))?;
-        let (found, mut values) = self.file.values(&stored)?;
+        let (found, mut values) = match expert(name) {
+            Some((_, index)) => self.file.matrix_of(&stored, index)?,
+            None => self.file.values(&stored)?,
+        };
         if found != shape {
             let reason = format!("shape {found:?} (as {stored}), expected {shape:?}");
             return Err(TrainError::tensor(path, name, reason));
@@ -73,7 +75,7 @@ impl TensorSource for GgufSource {
             // GGUF stores the weight itself, Hugging Face the weight minus one.
             values.iter_mut().for_each(|value| *value -= 1.0);
         }
-        let heads = match self.permuted() {
+        let heads = match is_interleaved(self.family) {
             true if name.contains(".q_proj.") => self.heads,
             true if name.contains(".k_proj.") => self.kv_heads,
             _ => return Ok(values),
@@ -106,6 +108,10 @@ pub(crate) fn gguf_name(name: &str, family: Family) -> Option<String> {
     }
     let (layer, rest) = name.strip_prefix("model.layers.")?.split_once('.')?;
     let (module, kind) = rest.rsplit_once('.')?;
+    if let Some((projection, _)) = expert(name) {
+        let which = projection.strip_suffix("_proj.weight")?;
+        return Some(format!("blk.{layer}.ffn_{which}_exps.weight"));
+    }
     let before = family.norms() == NormPlaces::Before;
     let module = match module {
         "input_layernorm" => "attn_norm",
@@ -120,12 +126,21 @@ pub(crate) fn gguf_name(name: &str, family: Family) -> Option<String> {
         "self_attn.o_proj" => "attn_output",
         "self_attn.q_norm" => "attn_q_norm",
         "self_attn.k_norm" => "attn_k_norm",
+        "mlp.gate" => "ffn_gate_inp",
         "mlp.gate_proj" => "ffn_gate",
         "mlp.up_proj" | "mlp.gate_up_proj" => "ffn_up",
         "mlp.down_proj" => "ffn_down",
         _ => return None,
     };
     Some(format!("blk.{layer}.{module}.{kind}"))
+}
+
+/// The projection of one expert and the expert's number: GGUF stores all experts of a layer in one
+/// tensor of three dimensions.
+fn expert(name: &str) -> Option<(&str, usize)> {
+    let (_, rest) = name.split_once(".mlp.experts.")?;
+    let (number, projection) = rest.split_once('.')?;
+    Some((projection, number.parse().ok()?))
 }
 
 #[cfg(test)]
@@ -147,6 +162,8 @@ mod tests {
         assert_eq!(name("post_attention_layernorm", Family::Llama), stored("ffn_norm"));
         assert_eq!(name("post_attention_layernorm", Family::Gemma3), stored("post_attention_norm"));
         assert_eq!(name("mlp.gate_up_proj", Family::Phi3), stored("ffn_up"));
+        assert_eq!(name("mlp.gate", Family::Qwen3Moe), stored("ffn_gate_inp"));
+        assert_eq!(name("mlp.experts.7.up_proj", Family::Qwen3Moe), stored("ffn_up_exps"));
         assert_eq!(gguf_name("something.else", Family::Llama), None);
     }
 }

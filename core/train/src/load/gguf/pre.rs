@@ -9,8 +9,8 @@ use super::byte_level::bytes;
 use super::reader::{GgufFile, Value};
 
 /// One name for each way of splitting, used in files that this crate writes.
-pub(crate) const WRITTEN: [&str; 7] =
-    ["smollm", "llama-bpe", "qwen2", "gpt-2", "tekken", "gpt-4o", "deepseek-v3"];
+pub(crate) const WRITTEN: [&str; 8] =
+    ["smollm", "llama-bpe", "dbrx", "qwen2", "gpt-2", "tekken", "gpt-4o", "deepseek-v3"];
 
 /// How text is normalised and split into words.
 pub(crate) struct Splitting {

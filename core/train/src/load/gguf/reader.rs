@@ -141,11 +141,28 @@ impl GgufFile {
 
     /// A tensor's values as f32, row-major.
     pub(crate) fn values(&self, name: &str) -> Result<(&[usize], Vec<f32>)> {
+        let (info, bytes) = self.stored(name)?;
+        Ok((&info.shape, info.encoding.decode(bytes)))
+    }
+
+    /// One matrix of a tensor of three dimensions, by its index in the first of them.
+    pub(crate) fn matrix_of(&self, name: &str, index: usize) -> Result<(&[usize], Vec<f32>)> {
+        let (info, bytes) = self.stored(name)?;
+        let bad = |reason: String| TrainError::tensor(self.file_of(name), name, reason);
+        let [count, shape @ ..] = &info.shape[..] else { return Err(bad("no shape".to_owned())) };
+        // Rows are whole blocks, so each matrix is a whole number of bytes.
+        let size = info.size / (*count).max(1);
+        match bytes.get(index * size..(index + 1) * size) {
+            Some(bytes) if shape.len() == 2 => Ok((shape, info.encoding.decode(bytes))),
+            _ => Err(bad(format!("shape {:?} has no matrix {index}", info.shape))),
+        }
+    }
+
+    fn stored(&self, name: &str) -> Result<(&TensorInfo, &[u8])> {
         let missing = || TrainError::tensor(&self.path, name, "missing");
         let info = self.tensors.get(name).ok_or_else(missing)?;
         let map = &self.parts.get(info.part).ok_or_else(missing)?.map;
-        let bytes = &map[info.offset..info.offset + info.size];
-        Ok((&info.shape, info.encoding.decode(bytes)))
+        Ok((info, &map[info.offset..info.offset + info.size]))
     }
 
     pub(crate) fn get(&self, key: &str) -> Option<&Value> {

@@ -8,7 +8,9 @@ use super::{byte_level, pre, sentencepiece};
 use crate::text::TextTokenizer;
 use crate::{Result, TrainError};
 
-/// Token type of control tokens in `tokenizer.ggml.token_type`.
+/// Token type of the unknown token in `tokenizer.ggml.token_type`.
+const UNKNOWN: u64 = 2;
+/// Token type of control tokens.
 const CONTROL: u64 = 3;
 /// Token type of tokens added by users.
 const USER_DEFINED: u64 = 4;
@@ -81,10 +83,11 @@ fn tokenizer_json(added: Vec<Json>, [normalizer, words, decoder, model]: [Json; 
 fn added(tokens: &[&str], types: &[Value]) -> Vec<Json> {
     let kinds = tokens.iter().zip(types).enumerate();
     let added = kinds.filter_map(|(id, (token, kind))| {
-        let kind = kind.as_u64().filter(|kind| matches!(*kind, CONTROL | USER_DEFINED))?;
+        let kind =
+            kind.as_u64().filter(|kind| matches!(*kind, UNKNOWN | CONTROL | USER_DEFINED))?;
         Some(json!({
             "id": id, "content": token, "single_word": false, "lstrip": false, "rstrip": false,
-            "normalized": false, "special": kind == CONTROL,
+            "normalized": false, "special": kind != USER_DEFINED,
         }))
     });
     added.collect()
@@ -128,8 +131,8 @@ mod tests {
             }
             outcomes.insert(wanted.to_string());
         }
-        // The pre-tokenizers do split differently, as far as these tokens can show.
-        assert!(outcomes.len() >= 6, "{}", outcomes.len());
+        // All that differ do so with these tokens: two of the 14 names mean what another one means.
+        assert!(outcomes.len() >= 12, "{}", outcomes.len());
         let error = pre::splitting(Some("viking")).map(|_| ()).unwrap_err();
         assert!(error.contains("viking") && error.contains("Hugging Face folder"), "{error}");
     }

@@ -17,12 +17,18 @@ pub enum Family {
     Qwen2,
     /// Qwen3: RMSNorm on each head's queries and keys.
     Qwen3,
+    /// Qwen3 with a mixture of experts.
+    Qwen3Moe,
     /// SmolLM3: layers without rotary embeddings.
     SmolLm3,
     /// Granite 3: multipliers of embedding, attention, residuals and logits.
     Granite,
     /// OLMo 2: norms after the blocks, and on the queries and keys of all heads together.
     Olmo2,
+    /// OLMo 3: OLMo 2 with a window in three of four layers.
+    Olmo3,
+    /// Seed-OSS: biases on the query, key and value projections, and a head width of its own.
+    SeedOss,
     /// Phi-3 and Phi-4: fused projections, rotary embedding on a part of each head.
     Phi3,
     /// Gemma 3, its text model: norms before and after the blocks, local and global layers.
@@ -99,6 +105,8 @@ pub(super) enum Biases {
         /// Whether the family knows `mlp_bias`.
         mlp: bool,
     },
+    /// As `attention_bias` (true unless given), `attention_out_bias` and `mlp_bias` say.
+    OutputApart,
     /// On the query, key and value projections.
     Qkv,
     /// None.
@@ -107,14 +115,17 @@ pub(super) enum Biases {
 
 impl Family {
     /// Every family.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 12] = [
         Self::Llama,
         Self::Mistral,
         Self::Qwen2,
         Self::Qwen3,
+        Self::Qwen3Moe,
         Self::SmolLm3,
         Self::Granite,
         Self::Olmo2,
+        Self::Olmo3,
+        Self::SeedOss,
         Self::Phi3,
         Self::Gemma3,
     ];
@@ -126,9 +137,12 @@ impl Family {
             Self::Mistral => "mistral",
             Self::Qwen2 => "qwen2",
             Self::Qwen3 => "qwen3",
+            Self::Qwen3Moe => "qwen3_moe",
             Self::SmolLm3 => "smollm3",
             Self::Granite => "granite",
             Self::Olmo2 => "olmo2",
+            Self::Olmo3 => "olmo3",
+            Self::SeedOss => "seed_oss",
             Self::Phi3 => "phi3",
             Self::Gemma3 => "gemma3_text",
         }
@@ -141,16 +155,22 @@ impl Family {
             Self::Mistral => "MistralForCausalLM",
             Self::Qwen2 => "Qwen2ForCausalLM",
             Self::Qwen3 => "Qwen3ForCausalLM",
+            Self::Qwen3Moe => "Qwen3MoeForCausalLM",
             Self::SmolLm3 => "SmolLM3ForCausalLM",
             Self::Granite => "GraniteForCausalLM",
             Self::Olmo2 => "Olmo2ForCausalLM",
+            Self::Olmo3 => "Olmo3ForCausalLM",
+            Self::SeedOss => "SeedOssForCausalLM",
             Self::Phi3 => "Phi3ForCausalLM",
             Self::Gemma3 => "Gemma3ForCausalLM",
         }
     }
 
-    /// Reads a `model_type`.
+    /// Reads a `model_type`. `ministral` is what transformers makes of a Mistral with `layer_types`.
     pub(super) fn parse(name: &str) -> Option<Self> {
+        if name == "ministral" {
+            return Some(Self::Mistral);
+        }
         Self::ALL.into_iter().find(|family| family.name() == name)
     }
 
@@ -162,7 +182,7 @@ impl Family {
     /// Where the norms are placed.
     pub(crate) fn norms(self) -> NormPlaces {
         match self {
-            Self::Olmo2 => NormPlaces::After,
+            Self::Olmo2 | Self::Olmo3 => NormPlaces::After,
             Self::Gemma3 => NormPlaces::Both,
             _ => NormPlaces::Before,
         }
@@ -171,8 +191,8 @@ impl Family {
     /// RMSNorm on queries and keys.
     pub(crate) fn qk_norm(self) -> Option<QkNorm> {
         match self {
-            Self::Qwen3 | Self::Gemma3 => Some(QkNorm::Head),
-            Self::Olmo2 => Some(QkNorm::Whole),
+            Self::Qwen3 | Self::Qwen3Moe | Self::Gemma3 => Some(QkNorm::Head),
+            Self::Olmo2 | Self::Olmo3 => Some(QkNorm::Whole),
             _ => None,
         }
     }
@@ -180,6 +200,11 @@ impl Family {
     /// Whether queries, keys and values come from one projection, and gate and up from another.
     pub fn fused(self) -> bool {
         self == Self::Phi3
+    }
+
+    /// Whether layers with a window have rotary parameters of their own.
+    pub(super) fn local_rope(self) -> bool {
+        matches!(self, Self::Gemma3 | Self::Olmo3)
     }
 
     /// Whether a norm's weight w is stored as w - 1.
@@ -190,7 +215,10 @@ impl Family {
     pub(super) fn biases(self) -> Biases {
         match self {
             Self::Llama | Self::SmolLm3 | Self::Granite => Biases::ByFlags { mlp: true },
-            Self::Qwen3 | Self::Olmo2 | Self::Gemma3 => Biases::ByFlags { mlp: false },
+            Self::Qwen3 | Self::Qwen3Moe | Self::Olmo2 | Self::Olmo3 | Self::Gemma3 => {
+                Biases::ByFlags { mlp: false }
+            }
+            Self::SeedOss => Biases::OutputApart,
             Self::Qwen2 => Biases::Qkv,
             Self::Mistral | Self::Phi3 => Biases::None,
         }
@@ -200,6 +228,7 @@ impl Family {
     pub(super) fn default_theta(self) -> f64 {
         match self {
             Self::SmolLm3 => 2_000_000.0,
+            Self::Olmo3 => 500_000.0,
             Self::Gemma3 => 1_000_000.0,
             _ => 10_000.0,
         }
@@ -207,27 +236,37 @@ impl Family {
 
     pub(super) fn default_max_position(self) -> usize {
         match self {
-            Self::Llama | Self::Granite | Self::Olmo2 => 2048,
+            Self::Llama | Self::Granite | Self::Olmo2 | Self::Olmo3 => 2048,
+            Self::SeedOss => 524_288,
             Self::Phi3 => 4096,
-            Self::Qwen2 | Self::Qwen3 | Self::SmolLm3 => 32_768,
+            Self::Qwen2 | Self::Qwen3 | Self::Qwen3Moe | Self::SmolLm3 => 32_768,
             Self::Mistral | Self::Gemma3 => 131_072,
         }
     }
 
-    /// Number of key and value heads where the file has no such field. In every family, `null`
-    /// means as many as query heads.
+    /// Number of key and value heads where the file has no such field.
     pub(super) fn default_kv_heads(self) -> Option<usize> {
         match self {
-            Self::Mistral => Some(8),
+            Self::Mistral | Self::SeedOss => Some(8),
             Self::Qwen2 | Self::Qwen3 => Some(32),
-            Self::SmolLm3 | Self::Gemma3 => Some(4),
+            Self::Qwen3Moe | Self::SmolLm3 | Self::Gemma3 => Some(4),
             _ => None,
         }
     }
 
+    /// Whether `num_key_value_heads` may be `null`, which means as many as query heads.
+    pub(super) fn null_kv_heads(self) -> bool {
+        !matches!(self, Self::Mistral | Self::Qwen3Moe | Self::Gemma3)
+    }
+
+    /// Whether `head_dim` may be `null`, which means the width of the model over its heads.
+    pub(super) fn null_head_dim(self) -> bool {
+        matches!(self, Self::Llama | Self::Mistral | Self::SeedOss)
+    }
+
     pub(super) fn default_head_dim(self) -> Option<usize> {
         match self {
-            Self::Qwen3 => Some(128),
+            Self::Qwen3 | Self::SeedOss => Some(128),
             Self::Gemma3 => Some(256),
             _ => None,
         }
@@ -235,7 +274,7 @@ impl Family {
 
     pub(super) fn default_eps(self) -> f64 {
         match self {
-            Self::Olmo2 | Self::Phi3 => 1e-5,
+            Self::Olmo2 | Self::Olmo3 | Self::Phi3 => 1e-5,
             _ => 1e-6,
         }
     }
@@ -247,7 +286,12 @@ impl Family {
     /// `sliding_window` where the file does not have the field.
     pub(super) fn default_window(self) -> Option<usize> {
         match self {
-            Self::Mistral | Self::Qwen2 | Self::Qwen3 | Self::Gemma3 => Some(4096),
+            Self::Mistral
+            | Self::Qwen2
+            | Self::Qwen3
+            | Self::Qwen3Moe
+            | Self::Olmo3
+            | Self::Gemma3 => Some(4096),
             _ => None,
         }
     }

@@ -14,11 +14,24 @@ pub(super) struct Fields<'a> {
     object: &'a Map<String, Value>,
     /// Prefix of field names in errors, for example `rope_scaling.`.
     place: &'a str,
+    /// Whether `null` is as good as no field. transformers refuses it for most fields of a file.
+    null: bool,
 }
 
 impl<'a> Fields<'a> {
+    /// The fields of an inner object, where `null` is as good as no field.
     pub(super) fn new(object: &'a Map<String, Value>, place: &'a str) -> Self {
-        Self { object, place }
+        Self { object, place, null: true }
+    }
+
+    /// The fields of a whole file, where `null` is refused.
+    pub(super) fn of_file(object: &'a Map<String, Value>) -> Self {
+        Self { object, place: "", null: false }
+    }
+
+    /// The same fields, for one that may be `null`.
+    pub(super) fn or_null(self) -> Self {
+        Self { null: true, ..self }
     }
 
     /// The field as written, `null` included.
@@ -37,7 +50,9 @@ impl<'a> Fields<'a> {
         kind: &str,
         read: impl Fn(&'a Value) -> Option<T>,
     ) -> Outcome<Option<T>> {
-        let Some(value) = self.get(name) else { return Ok(None) };
+        let Some(value) = self.raw(name).filter(|value| !(self.null && value.is_null())) else {
+            return Ok(None);
+        };
         let bad = || format!("{}{name} is {}, expected {kind}", self.place, short(value));
         read(value).map(Some).ok_or_else(bad)
     }
@@ -107,7 +122,7 @@ enum Neutral {
     Null,
     /// Also `false`.
     False,
-    /// Also `true`, where that is the default.
+    /// Only absent or `true`: transformers takes `null` for `false`.
     True,
     /// Also 1.
     One,
@@ -121,7 +136,7 @@ impl Neutral {
     fn holds(self, value: &Value) -> bool {
         let number = |n: f64| value.as_f64() == Some(n);
         let list = value.as_array();
-        value.is_null()
+        (value.is_null() && !matches!(self, Self::True))
             || match self {
                 Self::Null => false,
                 Self::False => value == &Value::Bool(false),
@@ -138,7 +153,7 @@ impl Neutral {
 /// Fields of other decoders that change what is computed: the values for which they have no effect,
 /// and the families for which this crate implements them.
 const MEANINGFUL: &[(&str, Neutral, &[Family])] = {
-    use Family::{Gemma3, Granite, Olmo2, Phi3, Qwen3, SmolLm3};
+    use Family::{Gemma3, Granite, Olmo2, Olmo3, Phi3, Qwen3, Qwen3Moe, SmolLm3};
     use Neutral::{False, Null, One, Ones, True, Zero};
     &[
         ("attn_logit_softcapping", Null, &[]),
@@ -163,9 +178,9 @@ const MEANINGFUL: &[(&str, Neutral, &[Family])] = {
         ("sliding_window_pattern", Null, &[Gemma3]),
         ("no_rope_layers", Ones, &[SmolLm3]),
         ("no_rope_layer_interval", Zero, &[SmolLm3]),
-        ("use_qk_norm", False, &[Qwen3, Olmo2, Gemma3]),
-        ("qk_norm", False, &[Qwen3, Olmo2, Gemma3]),
-        ("qk_layernorm", False, &[Qwen3, Olmo2, Gemma3]),
+        ("use_qk_norm", False, &[Qwen3, Qwen3Moe, Olmo2, Olmo3, Gemma3]),
+        ("qk_norm", False, &[Qwen3, Qwen3Moe, Olmo2, Olmo3, Gemma3]),
+        ("qk_layernorm", False, &[Qwen3, Qwen3Moe, Olmo2, Olmo3, Gemma3]),
         ("clip_qkv", Null, &[]),
         ("alibi", False, &[]),
         ("use_parallel_residual", False, &[]),
@@ -174,8 +189,12 @@ const MEANINGFUL: &[(&str, Neutral, &[Family])] = {
         ("attention_sinks", Zero, &[]),
         ("attention_chunk_size", Zero, &[]),
         ("attn_temperature_tuning", False, &[]),
-        ("num_experts", Zero, &[]),
-        ("num_local_experts", Zero, &[]),
+        ("num_experts", Zero, &[Qwen3Moe]),
+        ("num_local_experts", Zero, &[Qwen3Moe]),
+        ("num_shared_experts", Zero, &[]),
+        ("n_shared_experts", Zero, &[]),
+        ("shared_expert_intermediate_size", Zero, &[]),
+        ("output_router_logits", False, &[]),
         ("n_routed_experts", Zero, &[]),
         ("kv_lora_rank", Null, &[]),
         ("q_lora_rank", Null, &[]),

@@ -4,12 +4,14 @@ use serde_json::{Map, Value};
 
 use super::family::Biases;
 use super::fields::{COMMAND_TRAINER, Fields, refuse_unknown_meaning};
-use super::{Activation, Family, ModelConfig, scaling};
+use super::{Activation, ExpertShape, Family, ModelConfig, quantised, scaling};
 
 type Outcome<T> = std::result::Result<T, String>;
 
-/// Gemma 3 with its vision tower, whose adapters and tensors have different names.
-const SEEING: &str = "gemma3";
+/// Models that also see, by `model_type`, and the families that their text models can have. Where
+/// the text model does not name its family, it is the first.
+const MULTIMODAL: [(&str, &[Family]); 2] =
+    [("gemma3", &[Family::Gemma3]), ("mistral3", &[Family::Mistral])];
 /// Default sizes of a Gemma 3 configuration, which its files may leave out.
 const GEMMA3_DEFAULTS: [(&str, usize); 5] = [
     ("vocab_size", 262_208),
@@ -21,24 +23,54 @@ const GEMMA3_DEFAULTS: [(&str, usize); 5] = [
 
 /// The configuration that the JSON object of a file describes.
 pub(super) fn config(object: &Map<String, Value>) -> Outcome<ModelConfig> {
-    let fields = Fields::new(object, "");
+    let fields = Fields::of_file(object);
     let name = fields.text("model_type")?.ok_or("model_type is missing")?;
-    if name == SEEING {
-        return Err(format!(
-            "model_type {SEEING:?} is a model that also sees. Save its text model by itself \
-             (docs/TRAINING.md, \
-             \"The text model of Gemma 3\") and train that, or {COMMAND_TRAINER}"
-        ));
+    if let Some((_, families)) = MULTIMODAL.iter().find(|(kind, _)| *kind == name) {
+        return text_config(fields, families);
     }
     let family = Family::parse(name).ok_or_else(|| {
         format!("model_type {name:?} is not one of {}: {COMMAND_TRAINER}", Family::list())
     })?;
     refuse_unknown_meaning(fields, family)?;
+    quantised::check(fields)?;
+    let by_layer = name != family.name() || fields.raw("layer_types").is_some();
+    if family == Family::Mistral && by_layer && fields.get("head_dim").is_none() {
+        // transformers makes a Ministral of it, where this field has no default.
+        return Err("head_dim is missing, which a Mistral with layer_types needs".to_owned());
+    }
     let tied = fields.flag("tie_word_embeddings")?.unwrap_or(family.default_tied());
     let mut config = Reader { fields, family }.config(tied)?;
-    config.bos_token_id = fields.ids("bos_token_id")?.first().copied();
-    config.eos_token_ids = fields.ids("eos_token_id")?;
+    config.bos_token_id = fields.or_null().ids("bos_token_id")?.first().copied();
+    config.eos_token_ids = fields.or_null().ids("eos_token_id")?;
     Ok(config)
+}
+
+/// The text model of one that also sees. Whether its head is tied, and its ids, the outer object
+/// says, as in transformers.
+fn text_config(outer: Fields<'_>, families: &[Family]) -> Outcome<ModelConfig> {
+    let [default, ..] = families else { return Err("no family".to_owned()) };
+    refuse_unknown_meaning(outer, *default)?;
+    quantised::check(outer)?;
+    let mut object =
+        outer.or_null().object("text_config")?.ok_or("text_config is missing")?.clone();
+    object.entry("model_type").or_insert_with(|| default.name().into());
+    if *default == Family::Mistral && object.get("layer_types").is_some_and(|v| !v.is_null()) {
+        return Err("text_config.layer_types: not followed in a text model of Mistral".to_owned());
+    }
+    object.insert(
+        "tie_word_embeddings".to_owned(),
+        outer.flag("tie_word_embeddings")?.unwrap_or(true).into(),
+    );
+    for ids in ["bos_token_id", "eos_token_id"] {
+        if let Some(value) = outer.get(ids) {
+            object.insert(ids.to_owned(), value.clone());
+        }
+    }
+    let config = config(&object).map_err(|reason| format!("text_config: {reason}"))?;
+    match families.contains(&config.family) && !config.multimodal {
+        true => Ok(ModelConfig { multimodal: true, ..config }),
+        false => Err(format!("text_config.model_type is not {}", default.name())),
+    }
 }
 
 struct Reader<'a> {
@@ -56,10 +88,12 @@ impl Reader<'_> {
         }
         let kv_heads = match fields.raw("num_key_value_heads") {
             None => family.default_kv_heads(),
+            Some(_) if family.null_kv_heads() => fields.or_null().size("num_key_value_heads")?,
             Some(_) => fields.size("num_key_value_heads")?,
         };
         let head_dim = match fields.raw("head_dim") {
             None => family.default_head_dim(),
+            Some(_) if family.null_head_dim() => fields.or_null().size("head_dim")?,
             Some(_) => fields.size("head_dim")?,
         };
         let head_dim = head_dim.unwrap_or(hidden_size / heads);
@@ -90,6 +124,7 @@ impl Reader<'_> {
             output_bias,
             mlp_bias,
             windows: self.windows(layers)?,
+            experts: self.experts(layers)?,
             bos_token_id: None,
             eos_token_ids: Vec::new(),
             ..scales
@@ -121,6 +156,11 @@ impl Reader<'_> {
     fn biases(&self) -> Outcome<(bool, bool, bool)> {
         Ok(match self.family.biases() {
             Biases::None => (false, false, false),
+            Biases::OutputApart => {
+                let flag = |name: &str| Ok::<_, String>(self.fields.flag(name)?.unwrap_or(false));
+                let qkv = self.fields.flag("attention_bias")?.unwrap_or(true);
+                (qkv, flag("attention_out_bias")?, flag("mlp_bias")?)
+            }
             Biases::Qkv => (true, false, false),
             Biases::ByFlags { mlp } => {
                 let attention = self.fields.flag("attention_bias")?.unwrap_or(false);
@@ -144,8 +184,9 @@ impl Reader<'_> {
             }
             Family::Gemma3 => {
                 config.embedding_scale = (hidden_size as f64).sqrt();
-                let scalar = self.fields.number("query_pre_attn_scalar")?.unwrap_or(256.0);
-                config.attention_scale = scalar.sqrt().recip();
+                // A whole number, as transformers has it.
+                let scalar = self.fields.size("query_pre_attn_scalar")?.unwrap_or(256);
+                config.attention_scale = (scalar as f64).sqrt().recip();
             }
             _ => {}
         }
@@ -158,8 +199,8 @@ impl Reader<'_> {
         if self.family != Family::SmolLm3 {
             return Ok(vec![true; layers]);
         }
-        let Some(list) = self.fields.list("no_rope_layers")? else {
-            let interval = self.fields.size("no_rope_layer_interval")?.unwrap_or(4);
+        let interval = self.fields.size("no_rope_layer_interval")?.unwrap_or(4);
+        let Some(list) = self.fields.or_null().list("no_rope_layers")? else {
             if interval == 0 {
                 return Err("no_rope_layer_interval is 0".to_owned());
             }
@@ -174,34 +215,72 @@ impl Reader<'_> {
         }
     }
 
-    /// Each layer's window. Mistral and Phi-3 use it in every layer, Gemma 3 in all but every
-    /// sixth, Qwen and SmolLM3 with `use_sliding_window`. `layer_types` takes precedence over these
-    /// rules.
+    /// The experts of Qwen3-MoE: in every `decoder_sparse_step`th layer that is not named in
+    /// `mlp_only_layers`.
+    fn experts(&self, layers: usize) -> Outcome<Option<ExpertShape>> {
+        if self.family != Family::Qwen3Moe {
+            return Ok(None);
+        }
+        let fields = self.fields;
+        let size = |name: &str, default| Ok::<_, String>(fields.size(name)?.unwrap_or(default));
+        // transformers takes the second name for the first, and prefers it.
+        let named = size("num_experts", 128)?;
+        let count = size("num_local_experts", named)?;
+        let step = size("decoder_sparse_step", 1)?;
+        fields.flag("output_router_logits")?;
+        if count == 0 {
+            return Ok(None);
+        }
+        if step == 0 {
+            return Err("decoder_sparse_step is 0".to_owned());
+        }
+        let mut sparse: Vec<bool> = (1..=layers).map(|layer| layer % step == 0).collect();
+        for layer in fields.or_null().list("mlp_only_layers")?.unwrap_or_default() {
+            let index = layer.as_u64().and_then(|index| usize::try_from(index).ok());
+            let index = index.ok_or_else(|| format!("mlp_only_layers holds {layer}"))?;
+            sparse.get_mut(index).into_iter().for_each(|sparse| *sparse = false);
+        }
+        Ok(Some(ExpertShape {
+            count,
+            chosen: size("num_experts_per_tok", 8)?,
+            width: size("moe_intermediate_size", 768)?,
+            normalised: fields.flag("norm_topk_prob")?.unwrap_or(false),
+            layers: sparse,
+        }))
+    }
+
+    /// Each layer's window. Mistral, Phi-3 and Qwen3-MoE use it in every layer, Gemma 3 in all but
+    /// every sixth, OLMo 3 in all but every fourth; Qwen and SmolLM3 only with
+    /// `use_sliding_window`. `layer_types` takes precedence over these rules.
     fn windows(&self, layers: usize) -> Outcome<Vec<Option<usize>>> {
         let window = match self.fields.raw("sliding_window") {
             None => self.family.default_window(),
-            Some(_) => self.fields.size("sliding_window")?,
+            Some(_) => self.fields.or_null().size("sliding_window")?,
         };
         if window == Some(0) {
             return Err("sliding_window is 0".to_owned());
         }
-        let switched = matches!(self.family, Family::Qwen2 | Family::Qwen3 | Family::SmolLm3);
-        let window = match switched {
-            true => {
-                window.filter(|_| matches!(self.fields.flag("use_sliding_window"), Ok(Some(true))))
-            }
-            false => window,
-        };
-        let sliding = match self.layer_types(layers)? {
-            Some(types) => types,
-            None => self.default_sliding(layers, window.is_some())?,
+        let switched = matches!(
+            self.family,
+            Family::Qwen2 | Family::Qwen3 | Family::Qwen3Moe | Family::SmolLm3
+        );
+        let used = !switched || self.fields.flag("use_sliding_window")?.unwrap_or(false);
+        let window = window.filter(|_| used);
+        // Read in any case, so that a value of a wrong type is refused.
+        let default = self.default_sliding(layers, window.is_some());
+        let sliding = match (self.layer_types(layers)?, self.family) {
+            (Some(types), Family::Gemma3) => types,
+            (Some(types), _) => default.map(|_| types)?,
+            (None, _) => default?,
         };
         match (self.family, window) {
-            (Family::Llama | Family::Granite | Family::Olmo2, Some(window)) => Err(format!(
-                "sliding_window is {window}, which transformers ignores in {}: remove it if it \
+            (Family::Llama | Family::Granite | Family::Olmo2 | Family::SeedOss, Some(window)) => {
+                Err(format!(
+                    "sliding_window is {window}, which transformers ignores in {}: remove it if it \
                  has no meaning there",
-                self.family.name()
-            )),
+                    self.family.name()
+                ))
+            }
             (_, None) if sliding.contains(&true) => {
                 Err("layer_types names sliding_attention, and no sliding_window is in use"
                     .to_owned())
@@ -211,15 +290,14 @@ impl Reader<'_> {
     }
 
     fn default_sliding(&self, layers: usize, windowed: bool) -> Outcome<Vec<bool>> {
-        let last = |size: Option<usize>, default: usize| size.unwrap_or(default);
         Ok(match self.family {
-            Family::Mistral | Family::Phi3 => vec![windowed; layers],
+            Family::Mistral | Family::Phi3 | Family::Qwen3Moe => vec![windowed; layers],
             Family::Qwen2 | Family::Qwen3 => {
-                let first = last(self.fields.size("max_window_layers")?, 28);
+                let first = self.fields.size("max_window_layers")?.unwrap_or(28);
                 (0..layers).map(|layer| windowed && layer >= first).collect()
             }
             Family::Gemma3 => {
-                let pattern = last(self.fields.size("sliding_window_pattern")?, 6);
+                let pattern = self.fields.size("sliding_window_pattern")?.unwrap_or(6);
                 if pattern == 0 {
                     return Err("sliding_window_pattern is 0".to_owned());
                 }
@@ -228,13 +306,16 @@ impl Reader<'_> {
             Family::SmolLm3 => {
                 self.rope_layers(layers)?.into_iter().map(|rope| windowed && !rope).collect()
             }
-            Family::Llama | Family::Granite | Family::Olmo2 => vec![false; layers],
+            Family::Olmo3 => (1..=layers).map(|layer| layer % 4 != 0).collect(),
+            Family::Llama | Family::Granite | Family::Olmo2 | Family::SeedOss => {
+                vec![false; layers]
+            }
         })
     }
 
     /// Which layers have a window, where the file lists their types.
     fn layer_types(&self, layers: usize) -> Outcome<Option<Vec<bool>>> {
-        let Some(list) = self.fields.list("layer_types")? else { return Ok(None) };
+        let Some(list) = self.fields.or_null().list("layer_types")? else { return Ok(None) };
         let mut sliding = Vec::with_capacity(list.len());
         for (layer, kind) in list.iter().enumerate() {
             sliding.push(match kind.as_str() {
@@ -251,7 +332,7 @@ impl Reader<'_> {
         if sliding.len() != layers {
             return Err(format!("{} layer_types for {layers} layers", sliding.len()));
         }
-        let uniform = matches!(self.family, Family::Mistral | Family::Phi3);
+        let uniform = matches!(self.family, Family::Phi3 | Family::Qwen3Moe);
         match uniform && sliding.contains(&false) && sliding.contains(&true) {
             true => Err(format!(
                 "layer_types differ between layers, and transformers gives every layer of {} the \

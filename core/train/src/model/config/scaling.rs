@@ -56,11 +56,11 @@ struct Around<'a> {
 
 pub(super) fn read(top: Fields<'_>, family: Family, max_position: usize) -> Outcome<RopeOfFile> {
     let empty = Map::new();
-    let scaling = top.object("rope_scaling")?.filter(|object| !object.is_empty());
-    let parameters = top.object("rope_parameters")?;
+    let scaling = top.or_null().object("rope_scaling")?.filter(|object| !object.is_empty());
+    let parameters = top.or_null().object("rope_parameters")?;
     let around = Around { top, family, max_position, nested: false };
-    if family == Family::Gemma3 {
-        return around.gemma3(scaling, parameters.unwrap_or(&empty));
+    if family.local_rope() {
+        return around.by_layer_type(scaling, parameters.unwrap_or(&empty));
     }
     let (place, object) = match (scaling, parameters) {
         (Some(object), _) => ("rope_scaling.", object),
@@ -73,8 +73,13 @@ pub(super) fn read(top: Fields<'_>, family: Family, max_position: usize) -> Outc
     let fields = Fields::new(object, place);
     let partial = match fields.number("partial_rotary_factor")? {
         Some(partial) => partial,
-        None => top.number("partial_rotary_factor")?.unwrap_or(1.0),
+        None if family == Family::Phi3 => top.number("partial_rotary_factor")?.unwrap_or(1.0),
+        None => top.or_null().number("partial_rotary_factor")?.unwrap_or(1.0),
     };
+    if family == Family::Phi3 {
+        // A field of the configuration itself, which may not be null even where it has no effect.
+        top.size("original_max_position_embeddings")?;
+    }
     if partial != 1.0 && family != Family::Phi3 {
         return Err(format!(
             "{place}partial_rotary_factor is {partial}, which {} does not have",
@@ -85,17 +90,18 @@ pub(super) fn read(top: Fields<'_>, family: Family, max_position: usize) -> Outc
 }
 
 impl Around<'_> {
-    /// Gemma 3: `rope_scaling` is added to the global layers' parameters, and each type of layer
-    /// has its own.
-    fn gemma3(
+    /// Gemma 3 and OLMo 3: `rope_scaling` is added to the global layers' parameters, and each type
+    /// of layer has its own.
+    fn by_layer_type(
         mut self,
         scaling: Option<&Map<String, Value>>,
         parameters: &Map<String, Value>,
     ) -> Outcome<RopeOfFile> {
         if let Some(key) = parameters.keys().find(|key| !LAYER_TYPES.contains(&key.as_str())) {
             return Err(format!(
-                "rope_parameters.{key}: gemma3 has them by type of layer, in full_attention and \
-                 sliding_attention"
+                "rope_parameters.{key}: {} has them by type of layer, in full_attention and \
+                 sliding_attention",
+                self.family.name()
             ));
         }
         self.nested = true;
@@ -110,8 +116,11 @@ impl Around<'_> {
         }
         let rope = self
             .rope(Fields::new(&global, "rope of full_attention: "), self.family.default_theta())?;
-        let local_theta = self.top.number("rope_local_base_freq")?.unwrap_or(10_000.0);
-        // The file's own rope_theta is that of the global layers.
+        // The file's own rope_theta is that of the global layers, in OLMo 3 too.
+        let local_theta = match self.family {
+            Family::Gemma3 => self.top.number("rope_local_base_freq")?.unwrap_or(10_000.0),
+            _ => self.family.default_theta(),
+        };
         local.entry("rope_theta").or_insert_with(|| local_theta.into());
         let local = self.rope(Fields::new(&local, "rope of sliding_attention: "), local_theta)?;
         Ok(RopeOfFile { rope, local: Some(local), partial: 1.0 })
@@ -138,7 +147,7 @@ impl Around<'_> {
     fn original(&self, fields: Fields<'_>, renamed: bool) -> Outcome<usize> {
         let name = "original_max_position_embeddings";
         let inside = fields.size(name)?;
-        let beside = if self.nested { None } else { self.top.size(name)? };
+        let beside = if self.nested { None } else { self.top.or_null().size(name)? };
         let original = match self.family {
             // Phi-3's configuration has a default for this field. The older names of its scaling
             // require it inside as well, where its value is not used.

@@ -82,9 +82,38 @@ fn neutral_values_of_foreign_fields_are_no_reason_to_refuse() {
 
 #[test]
 fn an_unknown_family_is_told_what_to_do() {
-    let error = read("mamba", json!({})).unwrap_err();
-    assert!(error.contains("mamba") && error.contains("trainer = \"command\""), "{error}");
-    assert!(error.contains("docs/TRAINING.md"), "{error}");
+    for family in [
+        "mamba",
+        "gemma2",
+        "gemma3n",
+        "gemma4",
+        "llama4",
+        "mixtral",
+        "qwen2_moe",
+        "qwen3_next",
+        "qwen3_5",
+        "gpt_oss",
+        "deepseek_v2",
+        "deepseek_v3",
+        "glm4",
+        "glm4_moe",
+        "ministral3",
+        "granitemoe",
+        "granitemoehybrid",
+        "lfm2",
+        "falcon",
+        "stablelm",
+        "phi4_multimodal",
+        "ernie4_5",
+        "hunyuan_v1_dense",
+        "exaone4",
+        "cohere2",
+    ] {
+        let error = read(family, json!({})).unwrap_err();
+        assert!(error.contains(&format!("{family:?}")), "{error}");
+        assert!(error.contains("trainer = \"command\""), "{error}");
+        assert!(error.contains("docs/TRAINING.md"), "{error}");
+    }
 }
 
 #[test]
@@ -103,13 +132,13 @@ fn defaults_are_those_of_transformers() {
     let smol = read("smollm3", json!({"num_hidden_layers": 5})).unwrap();
     assert_eq!(smol.rope_layers, [true, true, true, false, true]);
     assert!(smol.tied_head);
-    assert_eq!(read("qwen3", json!({"head_dim": null})).unwrap().head_dim, 8);
+    assert_eq!(read("llama", json!({"head_dim": null})).unwrap().head_dim, 8);
+    // transformers refuses it there.
+    assert!(read("qwen3", json!({"head_dim": null})).unwrap_err().contains("head_dim is null"));
 }
 
 #[test]
-fn the_text_model_of_a_model_that_sees_is_to_be_saved_by_itself() {
-    let error = read("gemma3", json!({"text_config": {}, "vision_config": {}})).unwrap_err();
-    assert!(error.contains("also sees") && error.contains("docs/TRAINING.md"), "{error}");
+fn gemma3_leaves_out_its_defaults() {
     // A configuration may leave out the defaults of Gemma.
     let json = json!({
         "model_type": "gemma3_text", "hidden_size": 2560, "intermediate_size": 10240,
@@ -122,4 +151,35 @@ fn the_text_model_of_a_model_that_sees_is_to_be_saved_by_itself() {
     assert!(config.tied_head);
     assert_eq!(config.windows[5], None);
     assert_eq!(config.local_rope.as_ref().map(|rope| rope.theta), Some(10_000.0));
+}
+
+#[test]
+fn the_text_model_of_a_model_that_sees() {
+    let text = json!({
+        "hidden_size": 32, "num_attention_heads": 4, "head_dim": 8, "vocab_size": 64,
+        "tie_word_embeddings": true, "eos_token_id": 1,
+    });
+    let whole = json!({
+        "model_type": "gemma3", "text_config": text, "vision_config": {"hidden_size": 16},
+        "tie_word_embeddings": false, "eos_token_id": [1, 106],
+    });
+    let read = |json: &Value| {
+        let read = ModelConfig::from_json(&json.to_string(), Path::new("config.json"));
+        read.map_err(|e| e.to_string())
+    };
+    let config = read(&whole).unwrap();
+    assert!(config.multimodal && !config.tied_head);
+    assert_eq!((config.hidden_size, config.eos_token_ids.as_slice()), (32, &[1, 106][..]));
+    for (field, value, named) in [
+        ("text_config", Value::Null, "text_config is missing"),
+        ("text_config", json!({"model_type": "llama"}), "text_config"),
+        ("text_config", json!({"model_type": "gemma3", "text_config": {}}), "text_config"),
+        ("text_config", json!({"final_logit_softcapping": 30.0}), "final_logit_softcapping"),
+        ("is_causal", false.into(), "is_causal"),
+    ] {
+        let mut spoilt = whole.clone();
+        spoilt[field] = value;
+        let error = read(&spoilt).unwrap_err();
+        assert!(error.contains(named), "{error}");
+    }
 }

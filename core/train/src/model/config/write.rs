@@ -32,8 +32,10 @@ impl ModelConfig {
         let activation =
             if self.family == Family::Gemma3 { "hidden_activation" } else { "hidden_act" };
         json[activation] = self.activation.name().into();
-        let by_layer = [Family::Qwen2, Family::Qwen3, Family::SmolLm3, Family::Gemma3];
-        if by_layer.contains(&self.family) {
+        let by_layer =
+            [Family::Qwen2, Family::Qwen3, Family::SmolLm3, Family::Gemma3, Family::Olmo3];
+        let mixed = window.is_some() && self.windows.contains(&None);
+        if by_layer.contains(&self.family) || (self.family == Family::Mistral && mixed) {
             json["use_sliding_window"] = window.is_some().into();
             let kind = |w: &Option<usize>| match w {
                 Some(_) => "sliding_attention",
@@ -51,6 +53,14 @@ impl ModelConfig {
             Family::Gemma3 => {
                 json["query_pre_attn_scalar"] = whole(self.attention_scale.powi(-2));
             }
+            Family::Qwen3Moe => {
+                json["use_sliding_window"] = window.is_some().into();
+                self.put_experts(&mut json);
+            }
+            Family::SeedOss => {
+                json["attention_bias"] = self.qkv_bias.into();
+                json["attention_out_bias"] = self.output_bias.into();
+            }
             Family::SmolLm3 => {
                 json["no_rope_layers"] = self.rope_layers.iter().map(|r| u8::from(*r)).collect();
             }
@@ -59,6 +69,20 @@ impl ModelConfig {
             _ => {}
         }
         json
+    }
+
+    fn put_experts(&self, json: &mut Value) {
+        let Some(experts) = &self.experts else {
+            json["num_experts"] = 0.into();
+            return;
+        };
+        let dense = experts.layers.iter().enumerate().filter(|(_, sparse)| !**sparse);
+        json["num_experts"] = experts.count.into();
+        json["num_experts_per_tok"] = experts.chosen.into();
+        json["moe_intermediate_size"] = experts.width.into();
+        json["norm_topk_prob"] = experts.normalised.into();
+        json["decoder_sparse_step"] = 1.into();
+        json["mlp_only_layers"] = dense.map(|(layer, _)| layer).collect();
     }
 
     fn put_rope(&self, json: &mut Value) {

@@ -6,7 +6,7 @@ use rayon::prelude::*;
 
 use super::blocks::{BLOCK, Block, Block4, Block8};
 use super::precision::{BasePrecision, Unfit};
-use crate::model::kernels::for_rows;
+use crate::model::kernels::new_rows;
 
 /// Rows that are decoded at a time when packed values are compared with the original.
 const EQUAL_ROWS: usize = 256;
@@ -100,20 +100,16 @@ impl Packed {
 
     /// `count` rows from row `first` on, in f32.
     pub(super) fn decode(&self, first: usize, count: usize) -> Vec<f32> {
-        let mut out = vec![0f32; count * self.columns];
-        for_rows(&mut out, self.columns, |row, run| self.decode_into(first + row, run));
-        out
+        new_rows(count, self.columns, |row, run| self.decode_into(first + row, run))
     }
 
     /// The rows `ids`, in f32; every id is below [`rows`](Self::rows).
     pub(super) fn gather(&self, ids: &[u32]) -> Vec<f32> {
-        let mut out = vec![0f32; ids.len() * self.columns];
-        for_rows(&mut out, self.columns, |first, run| {
+        new_rows(ids.len(), self.columns, |first, run| {
             for (id, out) in ids[first..].iter().zip(run.chunks_exact_mut(self.columns)) {
                 self.decode_into(*id as usize, out);
             }
-        });
-        out
+        })
     }
 
     /// Decodes whole rows from `first` on.

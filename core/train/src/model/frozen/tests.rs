@@ -138,7 +138,10 @@ fn products_and_rows_are_those_of_the_rounded_weights() {
         for rows_at_a_time in [rows, 3] {
             packed.run = rows_at_a_time;
             assert_near(packed.forward(x.clone()), dense.forward(x.clone()));
-            assert_near(packed.backward(dy.clone()), dense.backward(dy.clone()));
+            assert_near(packed.backward(None, dy.clone()), dense.backward(None, dy.clone()));
+            let sum = Some(x.clone());
+            let added = x.clone() + dense.backward(None, dy.clone());
+            assert_near(packed.backward(sum, dy.clone()), added);
         }
         let [ids] = Indices::put([&[7, 0, 2, 2]], &device);
         assert!(to_vec(packed.select(&ids)) == to_vec(dense.select(&ids)), "{precision}");

@@ -1,6 +1,6 @@
 //! The kernels in tensor operations, for devices other than the CPU and as the reference in tests.
 
-use burn_tensor::{Int, Tensor, TensorData, activation};
+use burn_tensor::{Int, Tensor, activation};
 
 use super::{GELU_CUBE, GELU_SLOPE};
 
@@ -59,30 +59,6 @@ pub(crate) fn geglu_backward(
     let inner = (gate.clone() * gate.clone() * (3.0 * GELU_CUBE) + 1.0) * (2.0 * GELU_SLOPE);
     let slope = s.clone() + gelu.clone() * (s.neg() + 1.0) * inner;
     (d.clone() * up.clone() * slope, d.clone() * gelu)
-}
-
-pub(crate) fn causal_softmax(
-    scores: Tensor<4>,
-    window: Option<usize>,
-    starts: Option<&[u32]>,
-) -> Tensor<4> {
-    let [batch, _, rows, len] = scores.dims();
-    let batch = if starts.is_some() { batch } else { 1 };
-    let mut mask = vec![-1e9f32; batch * rows * len];
-    for (row, line) in mask.chunks_exact_mut(len).enumerate() {
-        let position = row % len;
-        let first = window.map_or(0, |w| (position + 1).saturating_sub(w));
-        let first = first.max(starts.map_or(0, |s| s[row / rows * len + position] as usize));
-        line[first..=position].fill(0.0);
-    }
-    let mask =
-        Tensor::<4>::from_data(TensorData::new(mask, [batch, 1, rows, len]), &scores.device());
-    activation::softmax(scores + mask, 3)
-}
-
-pub(crate) fn softmax_backward(dp: Tensor<4>, p: &Tensor<4>) -> Tensor<4> {
-    let weighted = dp * p.clone();
-    weighted.clone() - p.clone() * weighted.sum_dim(3)
 }
 
 /// The sum of the losses, `[1]`, and with a scale the gradient. The only arrays as large as the

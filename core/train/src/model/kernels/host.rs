@@ -4,16 +4,19 @@
 
 pub(crate) mod cross_entropy;
 mod exp;
+mod fresh;
 pub(crate) mod geglu;
 pub(crate) mod heads;
 pub(crate) mod norm;
-pub(crate) mod softmax;
 pub(crate) mod swiglu;
 
 use burn_flex::Flex;
 use burn_flex::FlexTensor;
 use burn_tensor::{Tensor, TensorData};
 use rayon::prelude::*;
+
+pub(crate) use exp::exp;
+pub(crate) use fresh::{new_rows, new_rows2};
 
 /// A tensor of the CPU backend, contiguous, whose values can be read without copying.
 pub(crate) struct HostTensor {
@@ -71,27 +74,26 @@ pub(crate) fn for_rows(
     width: usize,
     work: impl Fn(usize, &mut [f32]) + Send + Sync,
 ) {
-    // About 16 Ki values per task: large enough to pay for a task, small enough to balance the
-    // load.
-    let rows = (16_384 / width.max(1)).max(1);
+    let rows = rows_in_task(width);
     out.par_chunks_mut(rows * width.max(1)).enumerate().for_each(|(index, run)| {
         vectorised(|| work(index * rows, run));
     });
 }
 
-/// As [`for_rows`] with two outputs of the same width.
-pub(crate) fn for_rows2(
-    first: &mut [f32],
-    second: &mut [f32],
-    width: usize,
-    work: impl Fn(usize, &mut [f32], &mut [f32]) + Send + Sync,
-) {
-    let rows = (16_384 / width.max(1)).max(1);
-    let size = rows * width.max(1);
-    let runs = first.par_chunks_mut(size).zip(second.par_chunks_mut(size)).enumerate();
-    runs.for_each(|(index, (first, second))| {
-        vectorised(|| work(index * rows, first, second));
+/// Rows of `width` values for a task: about 16 Ki values, enough to pay for the task and few enough
+/// to balance the load.
+fn rows_in_task(width: usize) -> usize {
+    (16_384 / width.max(1)).max(1)
+}
+
+/// `sum + x`, in the memory of `sum` if nothing else holds it.
+pub(crate) fn add(sum: Tensor<2>, x: &HostTensor) -> Tensor<2> {
+    let (dims, device) = (sum.dims(), sum.device());
+    let (mut out, x) = (take(sum), x.values());
+    for_rows(&mut out, 1, |first, out| {
+        out.iter_mut().zip(&x[first..]).for_each(|(out, x)| *out += x);
     });
+    crate::model::upload(out, dims, &device)
 }
 
 /// Sum of `f` over a row, in eight partial sums so that it vectorises. The order is always the

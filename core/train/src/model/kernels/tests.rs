@@ -54,28 +54,6 @@ fn gated_units_with_gelu() {
     close(d_up, reference_up);
 }
 
-/// Where each token's example begins, in two rows of eleven tokens.
-const PACKED: Option<&[u32]> =
-    Some(&[0, 0, 0, 0, 4, 4, 4, 4, 4, 4, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9, 9]);
-
-#[test]
-fn softmax_with_and_without_a_window_and_packed_rows() {
-    for (window, starts) in [
-        (None, None),
-        (Some(1), None),
-        (Some(4), None),
-        (Some(99), None),
-        (None, PACKED),
-        (Some(4), PACKED),
-    ] {
-        let scores = random([2, 3, 22, 11]);
-        let p = causal_softmax(scores.clone(), window, starts);
-        close(p.clone(), generic::causal_softmax(scores, window, starts));
-        let dp = random([2, 3, 22, 11]);
-        close(softmax_backward(dp.clone(), &p), generic::softmax_backward(dp, &p));
-    }
-}
-
 #[test]
 fn rotation_splits_and_joins() {
     let json = r#"{"model_type": "llama", "hidden_size": 24, "intermediate_size": 8,

@@ -169,7 +169,7 @@ fn a_cut_in_a_long_added_token_changes_nothing() {
     let mut json: serde_json::Value = serde_json::from_str(&shipped().to_json().unwrap()).unwrap();
     let long = "lorem ipsum ".repeat(400);
     json["added_tokens"].as_array_mut().unwrap().push(serde_json::json!({
-        "id": 9999, "content": long, "single_word": false, "lstrip": false, "rstrip": false,
+        "id": shipped().vocab_size(), "content": long, "single_word": false, "lstrip": false, "rstrip": false,
         "normalized": false, "special": false}));
     let json = json.to_string();
     let tokenizer = TextTokenizer::from_bytes(json.as_bytes(), None, Vec::new()).unwrap();

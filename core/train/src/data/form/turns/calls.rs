@@ -41,10 +41,11 @@ pub(super) fn function_call(call: Json) -> Result<Json, String> {
     }
 }
 
-/// ShareGPT's turn `function_call`: one call, or a list of calls, as JSON text.
-pub(super) fn sharegpt(value: Json) -> Result<Json, String> {
+/// One call, or a list of calls, as JSON text: a ShareGPT turn `function_call`, or xLAM's answers.
+/// `what` names it in errors.
+pub(in super::super) fn calls(value: Json, what: &str) -> Result<Json, String> {
     let value = match value {
-        Json::Text(text) => from_text(&text, "the value of a \"function_call\"")?,
+        Json::Text(text) => from_text(&text, what)?,
         other => other,
     };
     let calls = match value {
@@ -53,7 +54,7 @@ pub(super) fn sharegpt(value: Json) -> Result<Json, String> {
     };
     let is_call = |call: &Json| call.get("name").and_then(Json::as_text).is_some();
     if calls.is_empty() || !calls.iter().all(is_call) {
-        return Err("a \"function_call\" must be JSON with \"name\" and \"arguments\"".to_owned());
+        return Err(format!("{what} must be JSON with \"name\" and \"arguments\""));
     }
     Ok(Json::List(calls.into_iter().map(function).collect()))
 }

@@ -1,4 +1,4 @@
-//! Blockwise attention against the full score matrix, on tensors of the processor.
+//! Blockwise attention against the whole square of scores, on tensors of the processor.
 
 use std::sync::Arc;
 
@@ -6,18 +6,9 @@ use burn_tensor::Distribution;
 
 use super::*;
 use crate::model::attention;
+use crate::model::attention::tests::{close, shape, whole};
 use crate::model::batch::Indices;
-use crate::model::product::ComputePrecision;
-use crate::model::to_vec;
-
-#[track_caller]
-fn close(what: &str, ours: Tensor<4>, whole: Tensor<4>) {
-    assert_eq!(ours.dims(), whole.dims(), "{what}");
-    let (ours, whole) = (to_vec(ours), to_vec(whole));
-    let largest = whole.iter().fold(1e-6f32, |m, v| m.max(v.abs()));
-    let worst = ours.iter().zip(&whole).fold(0f32, |m, (a, b)| m.max((a - b).abs()));
-    assert!(worst <= 2e-6 * largest, "{what}: {worst:e} of {largest:e}");
-}
+use crate::model::kernels;
 
 #[test]
 fn blocks_of_any_size_give_what_the_whole_square_gives() {
@@ -32,31 +23,23 @@ fn blocks_of_any_size_give_what_the_whole_square_gives() {
     for (window, packed) in [(None, false), (Some(3), false), (None, true), (Some(3), true)] {
         // One block, three blocks, and one block per query.
         for block_values in [BLOCK_VALUES, batch * heads * len * 4, 1] {
-            let mut shape = AttentionShape {
-                batch,
-                len,
-                heads,
-                kv_heads,
-                head_dim,
-                scale: 1.0,
-                starts: packed.then(|| Arc::new(starts.clone())),
-                masks: Masks::default(),
-                block_values,
-                compute: ComputePrecision::F32,
-            };
+            let mut shape = shape([batch, heads, kv_heads], len, head_dim);
+            shape.block_values = block_values;
             if packed {
+                shape.starts = Some(Arc::new(starts.clone()));
                 let [places] = Indices::put([&starts], &device);
                 shape.masks = Masks::packed(places.tensor, batch, len);
             }
             let what = |part: &str| format!("{part}, {window:?} {packed} {block_values}");
-            let (whole, kept) = attention::forward(&shape, q.clone(), k.clone(), v.clone(), window);
+            let (wanted, kept) = whole(&shape, [&q, &k, &v], window);
             let (out, saved) = forward(&shape, &q, &k, &v, window);
-            close(&what("out"), out, whole);
-            let whole = attention::backward(&shape, d.clone(), kept);
+            let joined = |x| kernels::join_heads(x, shape.queries(), None, 1.0);
+            close(&what("out"), joined(out), wanted);
+            let wanted = attention::backward(&shape, joined(d.clone()), kept);
             let ours = backward(&shape, &d, &q, &k, &v, saved);
-            close(&what("dq"), ours.0, whole.0);
-            close(&what("dk"), ours.1, whole.1);
-            close(&what("dv"), ours.2, whole.2);
+            close(&what("dq"), ours.0, wanted.0);
+            close(&what("dk"), ours.1, wanted.1);
+            close(&what("dv"), ours.2, wanted.2);
         }
     }
 }

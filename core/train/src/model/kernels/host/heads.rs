@@ -2,7 +2,7 @@
 
 use burn_tensor::Tensor;
 
-use super::{HostTensor, for_rows, tensor};
+use super::{HostTensor, new_rows, tensor};
 use crate::model::rope::RopeTable;
 
 /// `[batch * len, heads * head_dim]` to `[batch, heads, len, head_dim]`.
@@ -39,8 +39,7 @@ fn regroup(
 ) -> Vec<f32> {
     let x = x.values();
     let direction = if inverse { -1.0 } else { 1.0 };
-    let mut out = vec![0f32; batch * heads * len * dim];
-    for_rows(&mut out, dim, |first, run| {
+    new_rows(batch * heads * len, dim, |first, run| {
         for (row, y) in run.chunks_exact_mut(dim).enumerate() {
             let row = first + row;
             let (position, from) = match inverse {
@@ -71,6 +70,5 @@ fn regroup(
                 high[j] = (x[half + j] * cos[j] + x[j] * sin) * scale;
             }
         }
-    });
-    out
+    })
 }

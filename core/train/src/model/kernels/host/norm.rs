@@ -2,7 +2,7 @@
 
 use burn_tensor::Tensor;
 
-use super::{HostTensor, for_rows, sum_of, tensor};
+use super::{HostTensor, new_rows, sum_of, tensor};
 
 pub(crate) fn forward(
     x: &HostTensor,
@@ -12,16 +12,14 @@ pub(crate) fn forward(
 ) -> (Tensor<2>, Tensor<2>) {
     let [rows, width] = like.dims();
     let (x, gamma) = (x.values(), gamma.values());
-    let mut inverse = vec![0f32; rows];
-    for_rows(&mut inverse, 1, |first, inverse| {
+    let inverse = new_rows(rows, 1, |first, inverse| {
         for (row, inverse) in inverse.iter_mut().enumerate() {
             let x = &x[(first + row) * width..][..width];
             let mean = sum_of(width, |i| x[i] * x[i]) / width as f32;
             *inverse = 1.0 / (mean + eps).sqrt();
         }
     });
-    let mut y = vec![0f32; rows * width];
-    for_rows(&mut y, width, |first, y| {
+    let y = new_rows(rows, width, |first, y| {
         for (row, y) in y.chunks_exact_mut(width).enumerate() {
             let inverse = inverse[first + row];
             let x = &x[(first + row) * width..][..width];
@@ -42,8 +40,7 @@ pub(crate) fn backward(
 ) -> Tensor<2> {
     let [rows, width] = like.dims();
     let (dy, x, inverse, gamma) = (dy.values(), x.values(), inverse.values(), gamma.values());
-    let mut dx = vec![0f32; rows * width];
-    for_rows(&mut dx, width, |first, dx| {
+    let dx = new_rows(rows, width, |first, dx| {
         for (row, dx) in dx.chunks_exact_mut(width).enumerate() {
             let inverse = inverse[first + row];
             let start = (first + row) * width;

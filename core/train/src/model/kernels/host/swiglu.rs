@@ -3,7 +3,7 @@
 use burn_tensor::Tensor;
 
 use super::exp::exp;
-use super::{HostTensor, for_rows, for_rows2, tensor};
+use super::{HostTensor, new_rows, new_rows2, tensor};
 
 #[inline(always)]
 fn sigmoid(x: f32) -> f32 {
@@ -12,8 +12,7 @@ fn sigmoid(x: f32) -> f32 {
 
 pub(crate) fn forward(gate: &HostTensor, up: &HostTensor, like: &Tensor<2>) -> Tensor<2> {
     let (gate, up) = (gate.values(), up.values());
-    let mut out = vec![0f32; gate.len()];
-    for_rows(&mut out, 1, |first, out| {
+    let out = new_rows(gate.len(), 1, |first, out| {
         let (gate, up) = (&gate[first..][..out.len()], &up[first..][..out.len()]);
         for ((out, gate), up) in out.iter_mut().zip(gate).zip(up) {
             *out = gate * sigmoid(*gate) * up;
@@ -29,8 +28,7 @@ pub(crate) fn backward(
     like: &Tensor<2>,
 ) -> (Tensor<2>, Tensor<2>) {
     let (d, gate, up) = (d.values(), gate.values(), up.values());
-    let (mut d_gate, mut d_up) = (vec![0f32; gate.len()], vec![0f32; gate.len()]);
-    for_rows2(&mut d_gate, &mut d_up, 1, |first, d_gate, d_up| {
+    let (d_gate, d_up) = new_rows2(gate.len(), 1, |first, d_gate, d_up| {
         let len = d_gate.len();
         let (d, gate, up) = (&d[first..][..len], &gate[first..][..len], &up[first..][..len]);
         let d_up = &mut d_up[..len];
