@@ -36,11 +36,16 @@ impl<'a> Experiment<'a> {
         let how = DataSettings {
             template: options.template,
             max_length: options.seq,
-            held_out: options.held_out,
+            held_out: if options.test.is_empty() { options.held_out } else { 0.0 },
             ..DataSettings::default()
         };
         let load = |path| DataSet::load(std::slice::from_ref(path), trainer.tokenizer(), &how);
-        let sets = options.data.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let mut sets = options.data.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        for (set, path) in sets.iter_mut().zip(&options.test) {
+            let test = [path.clone()];
+            let test = DataSet::load_held_out(&test, trainer.tokenizer(), &how)?;
+            *set = std::mem::take(set).with_held_out(test);
+        }
         let data = match options.concentration {
             None => sets,
             Some(concentration) => {

@@ -3,8 +3,7 @@
 //! all of it may be redistributed.
 //!
 //! * [`Corpus`] is the general text: short prose and general instructions.
-//! * [`Hospital`] is one of ten organisations of one trade, four of which are the demo's; it makes their
-//!   examples.
+//! * [`Hospital`] is one of ten organisations of one trade, the demo's.
 //! * [`Domain`] is one of four organisations that have nothing in common.
 //!
 //! `examples/make_corpus.rs` writes the files, `examples/pretrain/` trains on the corpus.
@@ -25,4 +24,4 @@ pub use choice::Choice;
 pub use corpus::{Corpus, Document};
 pub use domain::{Domain, SHIPPED_EXAMPLES, SHIPPED_SEED, to_jsonl};
 pub use example::{Example, TEMPLATE_PARTS};
-pub use trade::Hospital;
+pub use trade::{Hospital, Parts};

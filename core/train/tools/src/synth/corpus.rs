@@ -29,8 +29,8 @@ impl Corpus {
     fn document(&mut self) -> Document {
         let before = self.choice.nats();
         let text = match self.choice.below(20) {
-            0..6 => prose::paragraph(&mut self.choice),
-            6 | 7 => records::remark(&mut self.choice),
+            0..4 => prose::paragraph(&mut self.choice),
+            4 => records::remark(&mut self.choice),
             _ => {
                 let example = tasks::task(&mut self.choice);
                 example.prompt() + &example.output

@@ -29,26 +29,25 @@ pub(super) fn person(half: Half, choice: &mut Choice) -> String {
 
 /// A first name.
 pub(super) fn first(half: Half, choice: &mut Choice) -> String {
-    name(FIRST_ENDS, half, choice)
+    name(1, FIRST_ENDS, half, choice)
 }
 
 /// A family name.
 pub(super) fn last(half: Half, choice: &mut Choice) -> String {
-    name(LAST_ENDS, half, choice)
+    name(2, LAST_ENDS, half, choice)
 }
 
-fn name(ends: &[&str], half: Half, choice: &mut Choice) -> String {
-    loop {
+/// A beginning, one to `middles` syllables and an ending.
+fn name(middles: usize, ends: &[&str], half: Half, choice: &mut Choice) -> String {
+    choice.until(|choice| {
         let mut name = (*choice.pick(ONSETS)).to_owned();
-        for _ in 0..choice.between(1, 2) {
+        for _ in 0..choice.between(1, middles) {
             name += choice.pick::<&str>(VOWELS);
             name += choice.pick::<&str>(MIDDLES);
         }
         name += choice.pick::<&str>(ends);
-        if Half::of(&name) == half {
-            return name;
-        }
-    }
+        Some(name).filter(|name| Half::of(name) == half)
+    })
 }
 
 impl Half {

@@ -26,16 +26,35 @@ pub(super) fn task(choice: &mut Choice) -> Example {
     Example::new(instruction, input.join("\n"), output.join(" "))
 }
 
-/// The names and values of `count` fields, in the order of [`FIELDS`] from a random one on.
+/// The names and values of `count` fields with different names, in the order of [`FIELDS`] from a
+/// random one on.
 pub(super) fn record(count: usize, choice: &mut Choice) -> Vec<(String, String)> {
     let mut next = choice.below(FIELDS.len());
-    (0..count)
-        .map(|_| {
+    let mut fields: Vec<(String, String)> = Vec::with_capacity(count);
+    while fields.len() < count {
+        fields.push(choice.until(|choice| {
             let drawn = field(next, choice);
             next = (next + 1 + choice.below(3)) % FIELDS.len();
-            drawn
-        })
-        .collect()
+            Some(drawn).filter(|(name, _)| fields.iter().all(|(taken, _)| taken != name))
+        }));
+    }
+    fields
+}
+
+/// A record and a question for the value of one of its fields, which the answer copies.
+pub(super) fn lookup(choice: &mut Choice) -> Example {
+    let fields = record(choice.between(3, 6), choice);
+    let (name, value) = choice.pick(&fields);
+    let small = name.to_lowercase();
+    let (instruction, answer) = match choice.below(4) {
+        0 => (format!("What is the {small}?"), format!("The {small} is {value}.")),
+        1 => (format!("Give the {small}."), format!("{value}.")),
+        2 => (format!("Which {small} does the record name?"), format!("{name}: {value}.")),
+        _ => (format!("Find the {small}."), format!("{}, {small}.", capital(value))),
+    };
+    let lines: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    Example::new(instruction, lines.join("\n"), answer)
 }
 
 pub(super) const KINDS_OF_TEXT: &[&str] =
@@ -48,11 +67,13 @@ const FIELDS: &[&str] = &[
     "Reference",
     "Customer",
     "Town",
+    "Code",
     "Job",
     "Patient",
     "Age",
     "Nights",
     "Hobby",
+    "Number",
     "Item",
     "Price",
     "Guest",
@@ -61,6 +82,7 @@ const FIELDS: &[&str] = &[
     "Reference",
     "Hour",
     "Weather",
+    "Person",
     "Room",
     "Number",
     "Code",
@@ -82,7 +104,7 @@ fn field(index: usize, choice: &mut Choice) -> (String, String) {
         return any(choice);
     }
     let value = match name {
-        "Name" | "Patient" => names::person(Half::Corpus, choice),
+        "Name" | "Patient" | "Person" => names::person(Half::Corpus, choice),
         "Customer" | "Guest" => {
             format!("{} {}", choice.pick(&["Ms", "Mr"]), names::last(Half::Corpus, choice))
         }

@@ -60,8 +60,14 @@ fn text(fields: &[(String, String)], choice: &mut Choice) -> String {
         let by = choice.below(order.len());
         order.rotate_left(by);
     }
-    let mut parts = vec![opening(&fields[order[0]], choice)];
-    let mut rest = order[1..].iter();
+    let mut parts = Vec::new();
+    let mut rest = order.iter();
+    if choice.percent(35) {
+        let many = choice.between(2, order.len());
+        parts.push(line(rest.by_ref().take(many).map(|index| &fields[*index]), choice));
+    } else if let Some(index) = rest.next() {
+        parts.push(opening(&fields[*index], choice));
+    }
     while let Some(index) = rest.next() {
         if choice.percent(45) {
             match rest.next() {
@@ -77,6 +83,28 @@ fn text(fields: &[(String, String)], choice: &mut Choice) -> String {
     }
     parts.push(close(choice));
     parts.join(" ")
+}
+
+/// Several fields in one sentence, with or without their names, in a wording drawn for it alone.
+fn line<'a>(fields: impl Iterator<Item = &'a (String, String)>, choice: &mut Choice) -> String {
+    let mut text = String::new();
+    for (name, value) in fields {
+        if !text.is_empty() {
+            text += choice.pick::<&str>(&[", ", " ", "; ", " / ", ". ", " ("]);
+        }
+        match choice.below(5) {
+            0 => text += &format!("{name}: "),
+            1 => text += &format!("{} {} ", glimpses::word(choice), choice.pick(LINKS)),
+            2 => text += &format!("{} ", choice.pick(LINKS)),
+            3 => text += &format!("{} ", name.to_lowercase()),
+            _ => {}
+        }
+        text += value;
+        if choice.percent(25) {
+            text += &format!(" {}", glimpses::word(choice));
+        }
+    }
+    capital(&text) + choice.pick::<&str>(&[".", ":", ").", ";"])
 }
 
 fn opening((name, value): &(String, String), choice: &mut Choice) -> String {
