@@ -7,8 +7,8 @@ use clap::{Parser, Subcommand};
 use fedshieldd::home::Home;
 
 use crate::command::{
-    adapter, completions, config, daemon, data, doctor, evidence, federation, identity, init, join,
-    ledger, members, pause, peer, rounds, status,
+    adapter, compare, completions, config, daemon, data, doctor, evidence, federation, identity,
+    init, join, ledger, members, pause, peer, rounds, status,
 };
 use crate::demo;
 
@@ -76,6 +76,8 @@ pub enum CliCommand {
     /// Look at data before training on it
     #[command(subcommand)]
     Data(data::DataCommand),
+    /// What joining is worth here: base, alone, common and personal side by side
+    Compare(compare::CompareArgs),
     /// Export, merge, evaluate or chat with adapters
     #[command(subcommand)]
     Adapter(adapter::AdapterCommand),
@@ -116,6 +118,7 @@ impl Cli {
             CliCommand::Peer(command) => command.json(),
             CliCommand::Status(args) => args.json(),
             CliCommand::Rounds(args) => args.json.json,
+            CliCommand::Compare(args) => args.json.json,
             CliCommand::Adapter(command) => command.json(),
             CliCommand::Data(command) => command.json(),
             CliCommand::Ledger(command) => command.json(),

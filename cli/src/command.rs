@@ -1,6 +1,7 @@
 //! The commands, one file each: its arguments, what it does, how its answer is rendered.
 
 pub mod adapter;
+pub mod compare;
 pub mod completions;
 pub mod config;
 pub mod daemon;
@@ -40,9 +41,12 @@ pub struct ModelAndData {
     /// Training data (JSONL), which never leaves the node's machine
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub data: Vec<PathBuf>,
-    /// Held-out data (JSONL), never trained on
+    /// Held-out data, never trained on; what is best is chosen by them
     #[arg(long, value_name = "FILE", num_args = 1..)]
     pub held_out: Vec<PathBuf>,
+    /// Test data, never trained on and nothing is chosen by them
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub test: Vec<PathBuf>,
 }
 
 pub use fedshieldd::control::api::word;

@@ -8,8 +8,8 @@ use fedshieldd::service::write_last_line;
 
 use crate::args::{Cli, CliCommand};
 use crate::command::{
-    adapter, completions, config, daemon, data, doctor, evidence, federation, identity, init, join,
-    ledger, members, pause, peer, rounds, status,
+    adapter, compare, completions, config, daemon, data, doctor, evidence, federation, identity,
+    init, join, ledger, members, pause, peer, rounds, status,
 };
 use crate::demo;
 use crate::failure::Failure;
@@ -79,6 +79,7 @@ fn run(cli: &Cli) -> Result<(), Failure> {
                 CliCommand::Pause(args) => pause::pause(args, &home).await,
                 CliCommand::Resume(args) => pause::resume(args, &home).await,
                 CliCommand::Stop(args) => pause::stop(args, &home).await,
+                CliCommand::Compare(args) => compare::run(args, &home).await,
                 CliCommand::Adapter(command) => adapter::run(command, &home).await,
                 CliCommand::Ledger(command) => ledger::run(command, &home).await,
                 CliCommand::Evidence(command) => evidence::run(command, &home).await,

@@ -1,7 +1,7 @@
 //! Human-readable numbers: with units, as many digits as are significant, the same everywhere.
 
 use fedshield_protocol::hidden::harmless_line;
-use fedshieldd::control::api::Condition;
+use fedshieldd::control::api::{Condition, PairedDifference};
 
 /// Bytes in decimal units, three digits: `512 B`, `3.38 kB`, `1.20 MB`.
 #[must_use]
@@ -60,6 +60,24 @@ pub fn condition(condition: &Condition) -> String {
 #[must_use]
 pub fn loss(value: Option<f64>) -> String {
     value.filter(|loss| loss.is_finite()).map_or_else(|| "-".into(), |loss| format!("{loss:.4}"))
+}
+
+/// The interval of a difference, `0.412 to 0.655`.
+#[must_use]
+pub fn interval(difference: Option<PairedDifference>) -> String {
+    difference.map_or_else(|| "-".into(), |it| format!("{:.3} to {:.3}", it.low, it.high))
+}
+
+/// A difference of losses in words: what it is, how sure it is, and whether it means anything.
+#[must_use]
+pub fn difference(difference: &PairedDifference) -> String {
+    let PairedDifference { mean, low, high, .. } = *difference;
+    let verdict = match (low > 0.0, high < 0.0) {
+        (true, _) => "better",
+        (_, true) => "worse",
+        _ => "no difference that is sure",
+    };
+    format!("{verdict} ({mean:+.4} nats per token, 95% interval {low:.3} to {high:.3})")
 }
 
 /// By how much `now` is under (or over) `before`: `-12.3%`.

@@ -8,6 +8,7 @@ use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
+use fedshield_train::Valid;
 use fedshield_train::adapter::export_peft;
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::open_config;
@@ -19,7 +20,7 @@ fn base() -> PathBuf {
 /// An adapter for a model, whose B is not zero.
 fn write_adapter(folder: &Path, model: &Path) {
     let config = open_config(model).unwrap();
-    let settings = FederatedSettings::default();
+    let settings = Valid::<FederatedSettings>::default();
     let layout = AdapterLayout::new(&config, &AdapterSpec::default()).unwrap();
     let global = GlobalAdapter::new(layout, &settings, [7; 32]);
     let values: Vec<f32> =

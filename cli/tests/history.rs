@@ -13,6 +13,7 @@ use fedshield_protocol::manifest::{Manifest, SignedManifest, ValidManifest, sign
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::Body;
 use fedshield_protocol::wire::evidence::{Evidence, EvidenceFile};
+use fedshield_train::Valid;
 use fedshield_train::adapter::export_peft;
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
@@ -55,7 +56,8 @@ fn adapter() -> (GlobalAdapter, Vec<u8>) {
         target_modules: [Projection::QProj, Projection::VProj].to_vec(),
     };
     let layout = AdapterLayout::new(&model.config, &spec).unwrap();
-    let settings = FederatedSettings { adapter: spec, ..FederatedSettings::default() };
+    let settings =
+        Valid::new(FederatedSettings { adapter: spec, ..FederatedSettings::default() }).unwrap();
     let adapter = GlobalAdapter::new(layout, &settings, [3; 32]);
     let bytes = adapter.to_bytes();
     (adapter, bytes)

@@ -20,7 +20,7 @@
 //!
 //! One file for each job and for each step of the path; no job runs another one. Inputs that
 //! several share are in `round_inputs` and `own_share`, what they leave on disk in `durable_state`.
-//! `measure` and `evaluate` are for operators; no round waits for them.
+//! `measure`, `evaluate` and `export` are for operators; no round waits for them.
 //!
 //! Jobs of one round run beside each other (`host::jobs` has two workers): training takes no lock,
 //! so that shares are checked meanwhile; what reads or replaces adapter and local memory holds
@@ -45,6 +45,7 @@ mod encrypt;
 mod erase_secrets;
 mod error;
 mod evaluate;
+mod export;
 mod measure;
 mod observer;
 mod own_share;
@@ -65,7 +66,8 @@ use fedshield_protocol::object::ObjectRef;
 
 pub use durable_state::StoredSum;
 pub use error::PipelineError;
-pub use evaluate::LossComparison;
+pub use evaluate::AdapterKind;
+pub(crate) use export::README_FILE;
 pub use measure::HeldOutLoss;
 pub use observer::{ContributionSizes, Observer, ParsedPartial, Stage, TrainingStep};
 

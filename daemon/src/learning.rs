@@ -1,5 +1,6 @@
 //! The base model, opened once, and this organisation's data.
 
+mod alone;
 mod command;
 mod data;
 mod examine;
@@ -17,17 +18,18 @@ use fedshield_train::data::{Reading, check_examples};
 use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
-use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer};
+use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer, Valid};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
 use crate::terms::MemberTerms;
+pub(crate) use alone::AloneTask;
 pub use command::CommandSettings;
 pub(crate) use command::answer_guard;
 use command::{CommandTrainer, RequestSettings, Run};
 use data::DataFiles;
 pub(crate) use data::Examples;
-pub use data::{DATA_CONDITION, DataLook, Look, SKIPPED_CONDITION};
+pub use data::{DATA_CONDITION, DataLook, Look, MeasuredOn, SKIPPED_CONDITION};
 pub use examine::TermsChecker;
 use examine::{Examination, Examined, named_adapter};
 pub(crate) use sample::sample_digest;
@@ -43,6 +45,10 @@ pub struct LearningSources {
     pub held_out: Vec<PathBuf>,
     /// The fraction that is held out if there are no held-out files.
     pub held_out_fraction: f64,
+    /// Test files; if empty, `test_fraction` of the training examples is kept for the test.
+    pub test: Vec<PathBuf>,
+    /// The fraction if there are no test files; 0 for no test part.
+    pub test_fraction: f64,
     /// The device to compute on.
     pub device: ComputeDevice,
     /// See [`TrainSettings::gradient_checkpointing`].
@@ -64,6 +70,13 @@ pub struct LearningSources {
     pub first_adapter: PathBuf,
     /// The trainer command; `None`: the built-in trainer.
     pub command: Option<CommandSettings>,
+}
+
+impl LearningSources {
+    /// All data files.
+    pub fn files(&self) -> impl Iterator<Item = &PathBuf> {
+        self.train.iter().chain(&self.held_out).chain(&self.test)
+    }
 }
 
 /// The model's weights, read and hashed; not yet on a device.
@@ -89,8 +102,7 @@ impl OpenedModel {
     /// # Errors
     /// Names the file and the record.
     pub fn check_data(&self) -> Result<(), TrainError> {
-        let mut files = self.sources.train.iter().chain(&self.sources.held_out);
-        files.try_for_each(|file| check_examples(file, &self.sources.reading))
+        self.sources.files().try_for_each(|file| check_examples(file, &self.sources.reading))
     }
 
     /// Checks terms as [`Self::prepare`] does; may be called repeatedly.
@@ -120,7 +132,7 @@ impl OpenedModel {
             Examination { config: &model.config, tokenizer: &model.tokenizer, sources: &sources };
         let Examined { template, length, data } =
             examined.examine(training, &terms.settings, terms.rendering)?;
-        let settings = TrainSettings {
+        let settings = Valid::new(TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
             device: sources.device,
@@ -129,7 +141,7 @@ impl OpenedModel {
             base_precision: sources.base_precision,
             compute_precision: sources.compute_precision,
             ..TrainSettings::default()
-        };
+        })?;
         let command = sources.command.map(|command| {
             let request = RequestSettings {
                 model: sources.model.clone(),
@@ -145,6 +157,7 @@ impl OpenedModel {
         tracing::info!(
             train = summary.examples,
             held_out = summary.held_out,
+            test = summary.test,
             longest = summary.longest,
             truncated = summary.truncated,
             dropped = summary.dropped,
@@ -172,11 +185,11 @@ impl OpenedModel {
 
 /// Trainer and data of one member.
 pub struct Learning {
-    config: ModelConfig,
+    config: Valid<ModelConfig>,
     /// The loaded model until it is moved to the device.
     loader: Mutex<Option<LoadedModel>>,
     trainer: OnceLock<Trainer>,
-    settings: TrainSettings,
+    settings: Valid<TrainSettings>,
     command: Option<CommandTrainer>,
     data: DataFiles,
     /// The template in use here, and the federation's date.
@@ -187,11 +200,9 @@ pub struct Learning {
 
 /// One training run.
 pub(crate) struct Task<'a> {
-    /// The purpose in the request of a trainer command: `round` or `local-only`.
-    pub(crate) purpose: &'static str,
     /// The adapter to start from.
     pub(crate) global: &'a GlobalAdapter,
-    pub(crate) settings: &'a FederatedSettings,
+    pub(crate) settings: &'a Valid<FederatedSettings>,
     /// Seed of the order of the examples.
     pub(crate) seed: [u8; 32],
 }
@@ -254,10 +265,10 @@ impl Learning {
         cancel: &CancellationToken,
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
-        let Task { purpose, global, settings, seed } = *task;
+        let Task { global, settings, seed } = *task;
         if let Some(command) = &self.command {
             let run = Run {
-                purpose,
+                purpose: "round",
                 examples: &examples.set.train,
                 global,
                 model: &self.config,
@@ -268,12 +279,7 @@ impl Learning {
             return command.train(&run, cancel, on_step);
         }
         let mut progress = |step: &Progress| {
-            on_step(TrainingStep {
-                step: step.step as u64,
-                steps: step.steps as u64,
-                loss: step.loss,
-                tokens_per_second: step.tokens_per_second,
-            });
+            on_step(TrainingStep::from(step));
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
         match self.trainer()?.train_round(global, settings, seed, &examples.set, &mut progress) {

@@ -19,19 +19,21 @@ use fedshield_train::text::{Template, TextTokenizer};
 
 pub use chat::{Chat, ChatQuestion, Speaker, Spoken};
 pub use data::{DataQuestion, check_data};
-pub use evaluate::{AnswerScore, EvaluateQuestion, EvaluateReport, SampleAnswers, Score, evaluate};
+pub use evaluate::{
+    AdapterScore, AnswerScore, EvaluateQuestion, EvaluateReport, SampleAnswers, Score, evaluate,
+};
 pub use export::{
     GgufAdapterReport, PeftFolderReport, adapter_to_gguf, adapter_with_names, scratch_folder,
 };
 pub use fedshield_train::adapter::{GgufType, ModuleNames, PeftAdapter};
 pub use fedshield_train::data::{
-    CheckProgress, DataReport, FieldMap, FileSummary, Histogram, LengthSummary, OnBadLine, Place,
-    Problem, Reading, Rendered, Repeat, Unit,
+    CheckProgress, DataReport, FieldMap, FileSummary, Histogram, LengthSummary, OnBadLine, Part,
+    Place, Problem, Reading, Rendered, Repeat, Unit,
 };
 pub use fedshield_train::federated::AdapterSpec;
 pub use fedshield_train::load::Precision;
 pub use fedshield_train::text::TemplateDate;
-pub use fedshield_train::{Answer, AnswerEnd, Sampling};
+pub use fedshield_train::{Answer, AnswerEnd, PairedDifference, Sampling};
 pub use home::OfflineHome;
 pub use merge::{MergeQuestion, MergeReport, MergedForm, merge};
 pub use recorded::check_recorded;

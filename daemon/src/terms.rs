@@ -8,6 +8,7 @@ use fedshield_he::{Preset, RobustSharing, RoundContext, ShareIndex};
 use fedshield_protocol::ids::{FederationId, ManifestDigest, MemberIndex, Round};
 use fedshield_protocol::limits::MIN_MEMBERS;
 use fedshield_protocol::manifest::{self, Draft, Manifest, Rules, TermsFields, ValidManifest};
+use fedshield_train::Valid;
 use fedshield_train::adapter::AdapterRendering;
 use fedshield_train::federated::{
     AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneRule, PruneSchedule,
@@ -38,7 +39,7 @@ pub struct MemberTerms {
     /// How the key of an update is shared.
     pub sharing: RobustSharing,
     /// The learner's settings.
-    pub settings: FederatedSettings,
+    pub settings: Valid<FederatedSettings>,
     /// How examples become text.
     pub rendering: AdapterRendering,
 }
@@ -96,7 +97,7 @@ pub struct Plan {
     /// The encryption's parameters.
     pub preset: &'static Preset,
     /// The learner's settings.
-    pub settings: FederatedSettings,
+    pub settings: Valid<FederatedSettings>,
     /// How examples become text.
     pub rendering: AdapterRendering,
 }
@@ -115,8 +116,8 @@ impl Plan {
         preset
             .check_members(members)
             .map_err(|e| PipelineError::manifest("encryption.preset", e.to_string()))?;
-        let settings = settings_of(terms)?;
-        settings.check().map_err(|e| PipelineError::manifest("training", e.to_string()))?;
+        let settings = Valid::new(settings_of(terms)?)
+            .map_err(|e| PipelineError::manifest("training", e.to_string()))?;
         Ok(Self { preset, settings, rendering: rendering_of(terms)? })
     }
 

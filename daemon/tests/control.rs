@@ -4,8 +4,8 @@ use std::os::unix::fs::PermissionsExt;
 
 use fedshield_protocol::ids::{IdentityKey, Round};
 use fedshieldd::control::api::{
-    ApiError, Done, ErrorCode, InviteRequest, InviteView, JoinRequest, NodeStatus, RoundOutcome,
-    RoundReport,
+    ApiError, Done, ErrorCode, EvaluateRequest, InviteRequest, InviteView, JoinRequest, NodeStatus,
+    RoundOutcome, RoundReport,
 };
 use fedshieldd::control::{
     ControlClient, ControlCommand, ControlError, ControlPort, ControlServer, control_channel,
@@ -97,7 +97,10 @@ async fn every_kind_of_answer_comes_back_through_the_socket() {
         (error.code, error.hint.as_deref()),
         (ErrorCode::InviteExpired, Some("ask for another"))
     );
-    assert_eq!(client.evaluate().await.unwrap_err().code, ErrorCode::WrongState);
+    assert_eq!(
+        client.evaluate(&EvaluateRequest::default()).await.unwrap_err().code,
+        ErrorCode::WrongState
+    );
     client.stop().await.unwrap();
     assert_eq!(client.pause().await.unwrap_err().code, ErrorCode::WrongState);
 

@@ -103,6 +103,8 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
         held_out: Vec::new(),
         spill: None,
         held_out_fraction: 0.1,
+        test: Vec::new(),
+        test_fraction: 0.0,
         device: ComputeDevice::Cpu,
         gradient_checkpointing: false,
         packing: true,

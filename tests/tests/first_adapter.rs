@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use fedshield_tests::{Daemon, Program, Work, eventually, expected, make_home};
+use fedshield_train::Valid;
 use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::federated::{
     AdapterLayout, AdapterSpec, Factor, FederatedSettings, GlobalAdapter,
@@ -15,7 +16,8 @@ use fedshieldd::control::api::NodeState;
 fn write_adapter(folder: &Path, seed: u8) -> GlobalAdapter {
     let config = LoadedModel::open(&Work::model()).expect("the model reads").config;
     let adapter = AdapterSpec { rank: 2, alpha: 4.0, ..AdapterSpec::default() };
-    let settings = FederatedSettings { adapter, ..FederatedSettings::default() };
+    let settings =
+        Valid::new(FederatedSettings { adapter, ..FederatedSettings::default() }).unwrap();
     let layout = AdapterLayout::new(&config, &settings.adapter).expect("the adapter fits");
     let global = GlobalAdapter::new(layout, &settings, [seed; 32]);
     let values = vec![1e-3 * f32::from(seed); global.trained_len()];
@@ -67,10 +69,11 @@ fn members_join_with_the_same_adapter_only_and_the_rounds_start_from_it() {
     // first adapter's.
     let config = LoadedModel::open(&Work::model()).expect("the model reads").config;
     let after = PeftAdapter::open(&out).expect("it reads");
-    let settings = FederatedSettings {
+    let settings = Valid::new(FederatedSettings {
         adapter: after.spec().expect("one rank and alpha"),
         ..FederatedSettings::default()
-    };
+    })
+    .unwrap();
     let after = after.global(&config, &settings).expect("it fits");
 
     assert_eq!(after.values(Factor::A), first.values(Factor::A));

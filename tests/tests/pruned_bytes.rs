@@ -4,6 +4,7 @@
 use std::path::Path;
 
 use fedshield_he::{Preset, ciphertext_len};
+use fedshield_train::Valid;
 use fedshield_train::federated::{
     AdapterLayout, AdapterSpec, Algorithm, FederatedSettings, GlobalAdapter, PruneRule,
     PruneSchedule, UpdateSum,
@@ -19,12 +20,13 @@ const SHAPE: &str = r#"{"model_type": "llama", "hidden_size": 576, "intermediate
 fn sent(rule: PruneRule, rate: f64, algorithm: Algorithm) -> (usize, u64) {
     let config = ModelConfig::from_json(SHAPE, Path::new("shape")).expect("the shape reads");
     let rank = if algorithm == Algorithm::FedSb { 128 } else { 32 };
-    let settings = FederatedSettings {
+    let settings = Valid::new(FederatedSettings {
         adapter: AdapterSpec { rank, alpha: 64.0, ..AdapterSpec::default() },
         algorithm,
         prune: PruneSchedule { rule, ..PruneSchedule::constant(rate) },
         ..FederatedSettings::default()
-    };
+    })
+    .unwrap();
     let layout = AdapterLayout::new(&config, &settings.adapter).expect("the adapter fits");
     let mut global = GlobalAdapter::new(layout, &settings, [1; 32]);
     // Two rounds in which everything is sent give every coordinate a score.

@@ -87,6 +87,8 @@ fn party_on(data: &Path, model: &Path, mode: Option<&str>, timeout: Duration) ->
         train: vec![data.to_owned()],
         spill: Some(folder.path().to_owned()),
         held_out_fraction: 0.1,
+        test: Vec::new(),
+        test_fraction: 0.0,
         command,
         ..LearningSources::default()
     };

@@ -1,4 +1,4 @@
-//! `adapter ...`: the common adapter in the formats of other programs, and commands on a Hugging
+//! `adapter ...`: adapters of the node in the formats of other programs, and commands on a Hugging
 //! Face PEFT folder.
 
 mod chat;
@@ -7,6 +7,7 @@ mod export;
 mod merge;
 
 use clap::Subcommand;
+pub use eval::EvalArgs;
 use fedshieldd::home::Home;
 use fedshieldd::offline::OfflineError;
 
@@ -15,11 +16,11 @@ use crate::failure::Failure;
 /// `adapter ...`.
 #[derive(Debug, Subcommand)]
 pub enum AdapterCommand {
-    /// Write the common adapter as a folder that PEFT loads, or as a file for llama.cpp
+    /// Write an adapter of the node as a folder that PEFT loads, or as a file for llama.cpp
     Export(export::ExportArgs),
     /// Write base model and adapter as one model, for transformers or llama.cpp (no daemon)
     Merge(merge::MergeArgs),
-    /// Measure an adapter: loss, perplexity, exact answers, sample answers (no daemon)
+    /// Measure adapters: loss, perplexity, exact answers, sample answers (no daemon)
     Eval(Box<eval::EvalArgs>),
     /// Talk with a model with and without an adapter (no daemon)
     Chat(Box<chat::ChatArgs>),
@@ -51,7 +52,8 @@ pub async fn run(command: &AdapterCommand, home: &Home) -> Result<(), Failure> {
     }
 }
 
-fn offline_failure(error: &OfflineError) -> Failure {
+/// A failure with the next step, where the error has one.
+pub(crate) fn offline_failure(error: &OfflineError) -> Failure {
     let failure = Failure::new(error.code(), error.to_string());
     match error {
         OfflineError::Model(_) | OfflineError::Adapter(_) => failure.next(

@@ -65,6 +65,12 @@ pub struct CheckArgs {
     /// Without --held-out: the share that is kept apart [default: 0.1]
     #[arg(long, value_name = "SHARE", conflicts_with = "held_out")]
     pub held_out_fraction: Option<f64>,
+    /// Files that are never trained on and that nothing is chosen by
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    pub test: Vec<PathBuf>,
+    /// Without --test: the share that is kept for the test [default: none]
+    #[arg(long, value_name = "SHARE", conflicts_with = "test")]
+    pub test_fraction: Option<f64>,
     /// Base model, for its tokenizer and chat template
     #[arg(long, value_name = "PATH")]
     pub model: Option<PathBuf>,
@@ -195,6 +201,10 @@ fn question(args: &CheckArgs, home: &Home, screen: &Screen) -> Result<DataQuesti
         true => config.data.held_out,
         false => args.held_out.clone(),
     };
+    let test = match own_files && args.test.is_empty() && args.test_fraction.is_none() {
+        true => config.data.test,
+        false => args.test.clone(),
+    };
     let agreed = std::fs::read(home.manifest()).ok().and_then(|b| SignedManifest::decode(&b).ok());
     let agreed = agreed.map(|signed| signed.manifest).filter(|_| needs_config);
     let agreed_date = agreed.as_ref().and_then(|terms| terms.template_date.as_deref());
@@ -209,6 +219,11 @@ fn question(args: &CheckArgs, home: &Home, screen: &Screen) -> Result<DataQuesti
             .held_out_fraction
             .or(config.data.held_out_fraction)
             .unwrap_or(DEFAULT_HELD_OUT),
+        test,
+        test_fraction: args
+            .test_fraction
+            .or(config.data.test_fraction.filter(|_| own_files))
+            .unwrap_or(0.0),
         rendering: RenderingChoice {
             template: args
                 .template

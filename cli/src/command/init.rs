@@ -18,6 +18,9 @@ use crate::passphrase;
 use crate::screen::Screen;
 use crate::table::facts;
 
+/// The part of a new node's data that is kept for the test.
+const DEFAULT_TEST: f64 = 0.1;
+
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
@@ -47,6 +50,10 @@ pub struct InitArgs {
     /// Without --held-out: the fraction of --data that is held out
     #[arg(long, value_name = "SHARE", conflicts_with = "held_out")]
     pub held_out_fraction: Option<f64>,
+    /// Without --test: the fraction of --data that is kept for the test; 0 for no test part
+    /// [default: 0.1]
+    #[arg(long, value_name = "SHARE", conflicts_with = "test")]
+    pub test_fraction: Option<f64>,
     /// Serve metrics and dashboard here, for instance 127.0.0.1:9464
     #[arg(long, value_name = "ADDRESS")]
     pub http: Option<std::net::SocketAddr>,
@@ -79,6 +86,8 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
             train: args.source.data.clone(),
             held_out: args.source.held_out.clone(),
             held_out_fraction: args.held_out_fraction,
+            test: args.source.test.clone(),
+            test_fraction: test_fraction(args),
             template: None,
             ..DataConfig::default()
         },
@@ -103,6 +112,12 @@ pub fn run(args: &InitArgs, home: &Home) -> Result<(), Failure> {
         ];
         facts(colours, &list) + "\nnext: read the configuration, then `fedshield-cli daemon`\n"
     })
+}
+
+/// A new node has a test part unless that is refused.
+fn test_fraction(args: &InitArgs) -> Option<f64> {
+    let fraction = args.test_fraction.unwrap_or(DEFAULT_TEST);
+    (args.source.test.is_empty() && fraction != 0.0).then_some(fraction)
 }
 
 /// The failure for an identity that cannot be used, with what an operator can do.

@@ -4,9 +4,12 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use fedshield_protocol::ids::{Digest, Round};
-use fedshieldd::control::api::{ErrorCode, Evaluation, RoundReport, Sample};
+use fedshieldd::control::api::{
+    AdapterKind, ErrorCode, Evaluation, MeasuredOn, RoundReport, Sample,
+};
 use serde::Serialize;
 
+use super::questions::Answers;
 use crate::failure::Failure;
 
 /// The whole run.
@@ -25,6 +28,8 @@ pub struct DemoReport {
     pub verified: bool,
     /// Bytes of the encrypted updates over those of the pruned updates as f32.
     pub update_ratio: Option<f64>,
+    /// The fixed questions; `None` where the data have none.
+    pub questions: Option<Answers>,
     /// Seconds from the first daemon's start to the last round's end.
     pub federation_seconds: f64,
     /// Seconds of the whole run.
@@ -48,8 +53,10 @@ pub struct DemoMember {
     pub update_bytes_f32: u64,
     /// Its encrypted updates with headers, all rounds.
     pub sent_bytes: u64,
-    /// One prompt answered without and with the adapter.
-    pub sample: Option<Sample>,
+    /// What joining was worth, in one sentence.
+    pub headline: String,
+    /// Some questions, with the answers of each adapter.
+    pub samples: Vec<Sample>,
     /// Its exported adapter.
     pub adapter: PathBuf,
 }
@@ -57,12 +64,18 @@ pub struct DemoMember {
 /// Held-out losses of one member, nats per token.
 #[derive(Debug, Clone, Copy, Serialize)]
 pub struct HeldOutLoss {
+    /// The part of the data that the losses are on.
+    pub measured_on: MeasuredOn,
     /// The frozen model.
     pub base: f64,
-    /// An adapter trained at this member alone, with as many steps.
-    pub local: Option<f64>,
+    /// The adapter trained at this member alone, with as many steps.
+    pub alone: Option<f64>,
     /// The federation's adapter.
-    pub federated: Option<f64>,
+    pub common: f64,
+    /// The one that this member ends up with, by its validation data.
+    pub best: f64,
+    /// Which one that is.
+    pub best_is: AdapterKind,
 }
 
 /// What one member returned to the demo at the end.
@@ -161,15 +174,19 @@ impl From<MemberOutcome> for DemoMember {
             name: outcome.name,
             adapter_digest: outcome.rounds.iter().rev().find_map(|round| round.adapter_digest),
             held_out_loss: HeldOutLoss {
+                measured_on: evaluation.measured_on,
                 base: evaluation.base,
-                local: evaluation.local,
-                federated: evaluation.federated,
+                alone: evaluation.alone.map(|alone| alone.loss),
+                common: evaluation.common.loss,
+                best: evaluation.best_loss(),
+                best_is: evaluation.best,
             },
             bytes_sent,
             bytes_received,
             update_bytes_f32: outcome.rounds.iter().map(|round| round.update_bytes_f32).sum(),
             sent_bytes: outcome.rounds.iter().map(|round| round.sent_bytes).sum(),
-            sample: evaluation.sample,
+            headline: evaluation.headline(),
+            samples: evaluation.samples,
             adapter: outcome.adapter,
         }
     }

@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 use fedshield_protocol::manifest::Terms;
 use fedshieldd::config::{Config, DataConfig, HttpConfig, ModelConfig, TrainingConfig};
 use fedshieldd::control::api::{
-    ErrorCode, ExpectedMember, ExportRequest, FoundRequest, InviteRequest, JoinRequest,
-    NewFederation, NodeState, NodeStatus,
+    ErrorCode, EvaluateRequest, ExpectedMember, ExportRequest, FoundRequest, InviteRequest,
+    JoinRequest, NewFederation, NodeState, NodeStatus, WhichAdapter,
 };
 use fedshieldd::identity::Protection;
 
@@ -56,7 +56,8 @@ pub(super) fn init(
 
 /// Listens on loopback, on any free port.
 fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
-    let held_out: Vec<PathBuf> = part.held_out.iter().cloned().collect();
+    let apart = |file: &Option<PathBuf>| file.iter().cloned().collect::<Vec<PathBuf>>();
+    let (held_out, test) = (apart(&part.held_out), apart(&part.test));
     Config {
         name: part.name.clone(),
         listen: ["/ip4/127.0.0.1/tcp/0", "/ip4/127.0.0.1/udp/0/quic-v1"].map(str::to_owned).into(),
@@ -65,6 +66,8 @@ fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
             train: vec![data],
             held_out_fraction: held_out.is_empty().then_some(args.held_out_fraction),
             held_out,
+            test_fraction: test.is_empty().then_some(args.test_fraction),
+            test,
             template: None,
             ..DataConfig::default()
         },
@@ -132,6 +135,7 @@ async fn play(
         ledger,
         adapter,
         verified: failure.is_none(),
+        questions: None,
         federation_seconds,
         total_seconds: 0.0,
     };
@@ -212,11 +216,12 @@ async fn statuses(nodes: &[Node]) -> Result<Vec<NodeStatus>, Failure> {
 async fn measure(nodes: &[Node], work: &WorkFolder) -> Result<Vec<MemberOutcome>, Failure> {
     let mut outcomes = Vec::with_capacity(nodes.len());
     for node in nodes {
-        say(&format!("{} measures base, local-only and federated losses", node.name));
+        say(&format!("{} trains at home and compares base, alone, common and best", node.name));
         let daemon = node.connection();
-        let evaluation = daemon.evaluate().await?;
+        let evaluation = daemon.evaluate(&EvaluateRequest::default()).await?;
         let directory = work.path().join("adapters").join(&node.name);
-        let export = daemon.export(&ExportRequest { directory }).await?;
+        let export =
+            daemon.export(&ExportRequest { directory, which: WhichAdapter::Common }).await?;
         outcomes.push(MemberOutcome {
             name: node.name.clone(),
             rounds: daemon.rounds().await?,

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use fedshield_protocol::hidden::{harmless, harmless_line};
+use fedshield_protocol::hidden::harmless_line;
 
+use super::questions::Answers;
 use super::report::{DemoMember, DemoReport};
 use crate::command::rounds::{self, ON_THE_WIRE};
+use crate::command::{compare, word};
 use crate::screen::Colours;
-use crate::table::Table;
+use crate::table::{Table, facts};
 use crate::units;
 
 /// The order of the rows, along the path of one update; other words come last.
@@ -44,7 +46,8 @@ pub fn render(report: &DemoReport, colours: Colours) -> String {
     let mut section = |heading: &str, body: String| {
         text.push_str(&format!("\n{}\n{body}", colours.strong(heading)));
     };
-    section("Held-out loss (nats per token, each member on its own data)", losses(report, colours));
+    section("What joining was worth", headlines(report));
+    section("Loss (nats per token, each member on its own data)", losses(report, colours));
     section("Rounds", rounds::render(&report.rounds, colours));
     section("Bytes and seconds, all rounds", phases(report, colours));
     if let Some(ratio) = report.update_ratio {
@@ -59,8 +62,10 @@ pub fn render(report: &DemoReport, colours: Colours) -> String {
             ),
         );
     }
-    if let Some(sample) = report.members.iter().find_map(sample) {
-        section("One answer", sample);
+    if let Some(answers) = &report.questions {
+        section("Fixed questions", questions(answers));
+    } else if let Some(answers) = report.members.iter().find_map(answers_of) {
+        section("Some answers", answers);
     }
     let verdict = if report.verified {
         colours.good("verified offline; all members have the same adapter after every round")
@@ -84,20 +89,24 @@ fn losses(report: &DemoReport, colours: Colours) -> String {
     let mut table = Table::new(&[
         "member",
         ">base",
-        ">local only",
-        ">federated",
+        ">alone",
+        ">common",
+        ">best",
+        "which",
         ">against base",
-        ">against local",
+        ">against alone",
     ]);
     for member in &report.members {
         let loss = member.held_out_loss;
         table.row([
             member.name.clone(),
             units::loss(Some(loss.base)),
-            units::loss(loss.local),
-            units::loss(loss.federated),
-            units::change(Some(loss.base), loss.federated),
-            units::change(loss.local, loss.federated),
+            units::loss(loss.alone),
+            units::loss(Some(loss.common)),
+            units::loss(Some(loss.best)),
+            word(&loss.best_is),
+            units::change(Some(loss.base), Some(loss.best)),
+            units::change(loss.alone, Some(loss.best)),
         ]);
     }
     table.render(colours)
@@ -152,22 +161,47 @@ fn phases(report: &DemoReport, colours: Colours) -> String {
     table.render(colours)
 }
 
-fn sample(member: &DemoMember) -> Option<String> {
-    let sample = member.sample.as_ref()?;
+/// Each member's headline.
+fn headlines(report: &DemoReport) -> String {
+    let width = report.members.iter().map(|member| member.name.len()).max().unwrap_or(0);
+    let line = |member: &DemoMember| {
+        format!("{:width$}  {}\n", harmless_line(&member.name), member.headline)
+    };
+    report.members.iter().map(line).collect()
+}
+
+/// The questions that are shown, with what was expected, and how many answers were right.
+fn questions(answers: &Answers) -> String {
     // A model may emit anything, escape sequences included.
-    let indented = |text: &str| harmless(text.trim()).replace('\n', "\n           ");
-    Some(format!(
-        "member     {}\nprompt     {}\nbefore     {}\nafter      {}\n",
-        harmless_line(&member.name),
-        indented(&sample.prompt),
-        indented(&sample.before),
-        indented(&sample.after)
-    ))
+    let line = |text: &str| harmless_line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut text = String::new();
+    for sample in &answers.samples {
+        let common = sample.adapted.first().map_or_else(String::new, |answer| line(answer));
+        let list = [
+            ("question", line(&sample.question)),
+            ("expected", line(&sample.reference)),
+            ("base", line(&sample.base)),
+            ("common", common),
+        ];
+        text.push_str(&format!("{}\n", facts(Colours::none(), &list)));
+    }
+    let Answers { asked, right_before, right_after, .. } = answers;
+    text.push_str(&format!(
+        "{right_after} of {asked} answers are as expected to the letter, of the base {right_before}.\n"
+    ));
+    text
+}
+
+fn answers_of(member: &DemoMember) -> Option<String> {
+    let texts: Vec<String> =
+        member.samples.iter().map(|sample| compare::sample(sample, Colours::none())).collect();
+    let name = harmless_line(&member.name);
+    (!texts.is_empty()).then(|| format!("at {name}\n{}", texts.join("\n")))
 }
 
 #[cfg(test)]
 mod tests {
-    use fedshieldd::control::api::Sample;
+    use fedshieldd::offline::SampleAnswers;
 
     use super::super::report::{agreed_rounds, tests::outcome, update_ratio};
     use super::*;
@@ -184,14 +218,16 @@ mod tests {
             ledger: "/out/ledger".into(),
             adapter: "/out/adapter".into(),
             verified: true,
+            questions: None,
             federation_seconds: 61.0,
             total_seconds: 125.0,
         };
         let text = render(&report, Colours::none());
         for part in [
-            "bank    2.0000      1.8000     1.5000        -25.0%         -16.7%",
+            "bank    5.0000  1.8000  1.5000  1.5000  common        -70.0%         -16.7%",
             "0  applied  01010101  bank, farm    farm       1.5000         -  1.40 kB   2.80 kB",
             "ciphertext           1.40 kB   2.80 kB               -",
+            "bank  joining: 17% better than alone on your own data",
             "ratio 0.700",
             "/out/ledger",
             "2 min 05 s in all",
@@ -199,18 +235,19 @@ mod tests {
             assert!(text.contains(part), "`{part}` is missing in\n{text}");
         }
     }
+
     #[test]
-    fn an_answer_cannot_steer_the_terminal() {
-        let mut member = DemoMember::from(outcome("bank", &[1]));
-        member.sample = Some(Sample {
-            prompt: "two\nlines".into(),
-            reference: String::new(),
-            before: "\u{1b}[2J\u{1b}]0;owned\u{7}".into(),
-            after: "yes\u{202e}on".into(),
-        });
-        let text = sample(&member).unwrap();
-        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{202e}']), "{text:?}");
-        assert!(text.contains("prompt     two\n           lines\n"), "{text}");
-        assert!(text.contains("after      yes\u{fffd}on\n"), "{text}");
+    fn questions_are_shown_with_what_was_expected_and_cannot_steer_the_terminal() {
+        let sample = SampleAnswers {
+            question: "who?".into(),
+            reference: "a\nb".into(),
+            base: "\u{1b}]0;owned\u{7}".into(),
+            adapted: vec!["\u{9b}2Jyes".into()],
+        };
+        let answers = Answers { asked: 10, right_before: 0, right_after: 7, samples: vec![sample] };
+        let text = questions(&answers);
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{text:?}");
+        assert!(text.contains("expected  a b\n"), "{text}");
+        assert!(text.contains("7 of 10 answers are as expected to the letter, of the base 0"));
     }
 }

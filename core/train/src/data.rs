@@ -6,6 +6,7 @@ mod form;
 mod json;
 mod order;
 mod packed;
+mod part;
 mod reading;
 mod records;
 mod repeats;
@@ -22,11 +23,12 @@ pub use form::{FieldMap, Form};
 pub use json::Json;
 pub use order::Order;
 pub use packed::PackedSequence;
+pub use part::{Part, is_held_out};
 pub use reading::{OnBadLine, Reading, Skipped, check_examples, read_examples};
 pub use records::{MAX_LINE_BYTES, Unit};
 pub use report::{
     DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
 };
-pub use set::{Changes, DataSet, DataSettings, is_held_out};
+pub use set::{Changes, DataSet, DataSettings};
 pub use summary::DataSummary;
 pub use tokenized::{ShortDigest, TokenizedExample};

@@ -19,15 +19,17 @@ pub mod model;
 mod random;
 pub mod text;
 mod train;
+mod valid;
 
 pub use error::{Result, TrainError};
 pub use memory::reuse_freed_memory;
 pub use train::{
-    AdamW, AdamWSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, Generation, LocalSteps,
-    OnProgress, Progress, RoundResult, RoundStats, Sampling, StepGradient, StepReport,
-    TrainSettings, Trainer, adapter_gradient, adapter_logits, answer_device_probe,
-    clip_global_norm, local_steps,
+    AdamW, AdamWSettings, AloneSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, ExampleLoss,
+    Generation, LocalSteps, OnCheckpoint, OnProgress, PairedDifference, Progress, RoundResult,
+    RoundStats, Sampling, StepGradient, StepReport, TrainSettings, Trainer, adapter_gradient,
+    adapter_logits, answer_device_probe, clip_global_norm, local_steps, mean_loss,
 };
+pub use valid::{Valid, Validate};
 
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub use train::count_launches;

@@ -11,8 +11,8 @@ mod stored;
 mod writer;
 
 pub(crate) use gguf::{
-    GgufFile, Value as GgufValue, WRITTEN_SPLITTINGS, gguf_is_interleaved, gguf_name,
-    named_splitting,
+    GgufFile, Value as GgufValue, WRITTEN_SPLITTINGS, gguf_is_interleaved, gguf_is_stacked,
+    gguf_name, named_splitting,
 };
 pub use loaded::{LoadedModel, open_config, open_tokenizer};
 pub use names::FolderSource;

@@ -48,4 +48,4 @@ pub(crate) use loss::LossSum;
 pub(crate) use past::Past;
 pub(crate) use product::product;
 pub(crate) use transfer::{is_host, to_vec, upload};
-pub(crate) use weights::layer_name;
+pub(crate) use weights::{layer_name, router_name};

@@ -1,5 +1,6 @@
 //! Local training, evaluation and generation.
 
+mod alone;
 mod device;
 mod evaluate;
 mod generate;
@@ -7,18 +8,22 @@ mod gradient;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod launches;
 mod optimizer;
+mod paired;
 mod probe;
 mod progress;
+mod run;
 mod steps;
 mod trainer;
 
+pub use alone::{AloneSettings, OnCheckpoint};
 pub use device::ComputeDevice;
-pub use evaluate::Evaluation;
+pub use evaluate::{Evaluation, ExampleLoss};
 pub use generate::{Answer, AnswerEnd, Generation, Sampling};
 pub use gradient::{StepGradient, adapter_gradient, adapter_logits};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub use launches::count_launches;
 pub use optimizer::{AdamW, AdamWSettings, clip_global_norm};
+pub use paired::{PairedDifference, mean_loss};
 pub use probe::answer_device_probe;
 pub use progress::{OnProgress, Progress, RoundStats};
 pub use steps::{LocalSteps, StepReport, local_steps};

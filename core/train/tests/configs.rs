@@ -8,23 +8,61 @@ use std::path::Path;
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, write_safetensors};
 use fedshield_train::model::BasePrecision;
-use fedshield_train::{adapter_logits, cpu};
+use fedshield_train::{Valid, adapter_logits, cpu};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+/// Names and shapes of a model's tensors.
 type Layout = BTreeMap<String, Vec<usize>>;
 
 #[derive(Deserialize)]
 struct Suite {
     ids: Vec<u32>,
+    #[serde(deserialize_with = "layouts")]
     layouts: Vec<Layout>,
     families: BTreeMap<String, OfFamily>,
+}
+
+/// What a layout has beside an earlier one.
+#[derive(Deserialize)]
+struct Difference {
+    like: Option<usize>,
+    set: Layout,
+    #[serde(default)]
+    drop: Vec<String>,
+}
+
+fn layouts<'a, D: serde::Deserializer<'a>>(from: D) -> Result<Vec<Layout>, D::Error> {
+    let mut layouts: Vec<Layout> = Vec::new();
+    for one in Vec::<Difference>::deserialize(from)? {
+        let mut layout = one.like.map_or_else(Layout::new, |index| layouts[index].clone());
+        layout.extend(one.set);
+        one.drop.iter().for_each(|name| drop(layout.remove(name)));
+        layouts.push(layout);
+    }
+    Ok(layouts)
 }
 
 #[derive(Deserialize)]
 struct OfFamily {
     base: Map<String, Value>,
+    #[serde(deserialize_with = "cases")]
     cases: Vec<Case>,
+}
+
+fn cases<'a, D: serde::Deserializer<'a>>(from: D) -> Result<Vec<Case>, D::Error> {
+    let mut cases = Vec::<Case>::deserialize(from)?;
+    for index in 0..cases.len() {
+        if let Some(like) = cases[index].like {
+            let Case { layout, largest, ref logits, .. } = cases[like];
+            assert!(like < index && !logits.is_empty(), "case {index} is like {like}");
+            let logits = logits.clone();
+            let set = std::mem::take(&mut cases[index].set);
+            let drop = std::mem::take(&mut cases[index].drop);
+            cases[index] = Case { set, drop, like: None, layout, largest, logits, error: None };
+        }
+    }
+    Ok(cases)
 }
 
 /// What is changed in the family's file, and what transformers makes of it.
@@ -34,6 +72,8 @@ struct Case {
     set: Map<String, Value>,
     #[serde(default)]
     drop: Vec<String>,
+    /// The number of an earlier case with the same outcome.
+    like: Option<usize>,
     layout: Option<usize>,
     #[serde(default)]
     largest: f32,
@@ -102,7 +142,7 @@ fn computed(model: &LoadedModel, ids: &[u32]) -> Result<Vec<f32>, String> {
         return Err(format!("token {id}, vocab_size {vocabulary}"));
     }
     let layout = AdapterLayout::new(&model.config, &spec).map_err(|e| e.to_string())?;
-    let adapter = GlobalAdapter::new(layout, &FederatedSettings::default(), [0; 32]);
+    let adapter = GlobalAdapter::new(layout, &Valid::<FederatedSettings>::default(), [0; 32]);
     let logits = adapter_logits(&decoder, &adapter, ids, ids.len());
     let last = (ids.len() - 1) * vocabulary;
     Ok([&logits[4 * vocabulary..4 * vocabulary + 5], &logits[last..last + 7]].concat())

@@ -4,8 +4,9 @@ mod fixture;
 
 use std::path::Path;
 
+use fedshield_train::Valid;
 use fedshield_train::data::{
-    DataReport, DataSet, DataSettings, FieldMap, OnBadLine, Reading, TokenizedExample,
+    DataReport, DataSet, DataSettings, FieldMap, OnBadLine, Part, Reading, TokenizedExample,
 };
 use fedshield_train::load::{LoadedModel, open_tokenizer};
 use fedshield_train::text::{Template, TextTokenizer};
@@ -25,8 +26,8 @@ fn tokenizer(folder: &Path) -> TextTokenizer {
     fixture::trainer(&fixture::write_model(folder)).tokenizer().clone()
 }
 
-fn settings() -> DataSettings {
-    DataSettings { max_length: 96, held_out: 0.0, ..DataSettings::default() }
+fn settings() -> Valid<DataSettings> {
+    Valid::new(DataSettings { max_length: 96, held_out: 0.0, ..DataSettings::default() }).unwrap()
 }
 
 #[test]
@@ -85,7 +86,7 @@ fn lengths_and_truncation_are_those_of_training() {
     let (short, long) = (line("sky", "blue"), line("sky", &"blue ".repeat(40)));
     let no_answer_left = line(&"big ".repeat(80), "small");
     let path = write(folder.path(), "d.jsonl", &format!("{short}{long}{no_answer_left}"));
-    let settings = DataSettings { max_length: 60, ..settings() };
+    let settings = settings().with(|it| it.max_length = 60).unwrap();
     let report = DataReport::check(&[path], &[], &tokenizer, &settings).unwrap();
     assert_eq!((report.train, report.truncated, report.dropped), (2, 2, 1));
     assert_eq!(report.truncated_first.unwrap().line, 2);
@@ -112,7 +113,7 @@ fn a_models_jinja_file_is_its_template() {
     std::fs::write(model.join("chat_template.jinja"), jinja).unwrap();
     let tokenizer = fixture::trainer(&model).tokenizer().clone();
     let path = write(folder.path(), "d.jsonl", &line("what is sky", "blue"));
-    let settings = DataSettings { template: Template::Model, ..settings() };
+    let settings = settings().with(|it| it.template = Template::Model).unwrap();
     let report = DataReport::check(&[path], &[], &tokenizer, &settings).unwrap();
     assert_eq!(report.problems, []);
     let segments = report.rendered.unwrap().segments;
@@ -157,8 +158,14 @@ fn a_data_set_on_disk_is_the_one_in_memory_and_keeps_no_text_there() {
         (&path, Reading::default(), false),
         (&mapped, reading, true),
     ] {
-        let here = DataSettings { held_out: 0.0, keeps_text, reading, ..settings() };
-        let there = DataSettings { spill: Some(home.clone()), ..here.clone() };
+        let here = settings()
+            .with(|it| {
+                it.held_out = 0.0;
+                it.keeps_text = keeps_text;
+                it.reading = reading;
+            })
+            .unwrap();
+        let there = here.with(|it| it.spill = Some(home.clone())).unwrap();
         let paths = std::slice::from_ref(path);
         let load = |settings| DataSet::load(paths, &tokenizer, settings).unwrap();
         let (here, there) = (load(&here), load(&there));
@@ -173,7 +180,7 @@ fn a_data_set_on_disk_is_the_one_in_memory_and_keeps_no_text_there() {
         assert_eq!(there.train[0].example().unwrap().answer().is_empty(), !keeps_text);
     }
     assert_eq!(std::fs::read_dir(&home).unwrap().count(), 0, "the file has no name");
-    let gone = DataSettings { spill: Some(folder.path().join("gone")), ..settings() };
+    let gone = settings().with(|it| it.spill = Some(folder.path().join("gone"))).unwrap();
     let error = DataSet::load(&[path], &tokenizer, &gone).unwrap_err().to_string();
     assert!(error.contains("gone"), "{error}");
     // What docs/OPERATING.md says of the memory for each example.
@@ -192,10 +199,60 @@ fn a_summary_says_what_the_lines_hold() {
     );
     let path = write(folder.path(), "d.jsonl", &text);
     let reading = Reading { on_bad_line: OnBadLine::Skip, ..Reading::default() };
-    let settings = DataSettings { max_length: 60, reading, ..settings() };
+    let settings = settings()
+        .with(|it| {
+            it.max_length = 60;
+            it.reading = reading;
+        })
+        .unwrap();
     let summary = DataSet::load(&[path], &tokenizer, &settings).unwrap().summary();
     assert_eq!((summary.examples, summary.held_out, summary.longest), (2, 0, 60));
     assert_eq!((summary.truncated, summary.dropped, summary.skipped), (2, 1, 1));
     assert!(summary.skipped_first[0].contains("d.jsonl:2: not valid JSON"), "{summary:?}");
     assert_eq!(summary.unknown.into_iter().collect::<Vec<_>>(), [("mood".to_owned(), 1)]);
+}
+
+/// A test part is taken from the other end than the held-out part, so that nothing else moves.
+#[test]
+fn data_have_three_parts() {
+    let folder = tempfile::tempdir().unwrap();
+    let line = |index: usize| {
+        format!(r#"{{"instruction": "say {index}", "output": "the number is {index}"}}"#)
+    };
+    let lines: Vec<String> = (0..300).map(line).collect();
+    let path = folder.path().join("data.jsonl");
+    std::fs::write(&path, lines.join("\n")).unwrap();
+    let tokenizer = tokenizer(folder.path());
+    let settings = |held_out: f64, test: f64| {
+        settings().with(|it| (it.held_out, it.test) = (held_out, test)).unwrap()
+    };
+    let files = [path];
+    let load =
+        |held_out, test| DataSet::load(&files, &tokenizer, &settings(held_out, test)).unwrap();
+    let (two, three) = (load(0.2, 0.0), load(0.2, 0.2));
+    let digests = |part: &[TokenizedExample]| -> Vec<_> {
+        part.iter().map(TokenizedExample::digest).collect()
+    };
+    assert_eq!(digests(&two.held_out), digests(&three.held_out));
+    assert!(two.test.is_empty() && three.test.len() > 30);
+    let sum = three.train.len() + three.held_out.len() + three.test.len();
+    assert_eq!(sum, 300);
+    assert_ne!(two.digest(), three.digest());
+    let report = DataReport::check(&files, &[], &tokenizer, &settings(0.2, 0.2)).unwrap();
+    let counts = (report.train, report.held_out, report.test);
+    assert_eq!(counts, (three.train.len(), three.held_out.len(), three.test.len()));
+    let summary = three.summary();
+    assert_eq!((summary.held_out, summary.test), (report.held_out, report.test));
+    // Files of their own for a part.
+    let other = folder.path().join("test.jsonl");
+    std::fs::write(&other, line(1000)).unwrap();
+    let apart =
+        DataSet::load_held_out(std::slice::from_ref(&other), &tokenizer, &settings(0.2, 0.0))
+            .unwrap();
+    let with = load(0.2, 0.0).with_part(Part::Test, apart);
+    assert_eq!((with.test.len(), with.held_out.len()), (1, two.held_out.len()));
+    let files = [(files[0].clone(), Part::Train), (other, Part::Test)];
+    let checked =
+        DataReport::check_watched(&files, &tokenizer, &settings(0.2, 0.2), &mut |_| ()).unwrap();
+    assert_eq!((checked.test, checked.held_out), (1, two.held_out.len()));
 }

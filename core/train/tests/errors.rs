@@ -11,7 +11,7 @@ use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{GlobalAdapter, LocalMemory, Mask};
 use fedshield_train::load::{LoadedModel, Precision, SafetensorsSource, write_safetensors};
 use fedshield_train::model::BasePrecision;
-use fedshield_train::{Progress, TrainError, TrainSettings, Trainer};
+use fedshield_train::{Progress, TrainError, TrainSettings, Trainer, Valid};
 use fedshield_train_tools::{BaseWeights, HostTensor, save_base};
 
 /// A good model and good data, to be spoilt.
@@ -33,11 +33,18 @@ impl Scene {
 
     /// Everything that a member does in a round, up to the values that would be sent.
     fn round(&self) -> Result<(), TrainError> {
-        let settings =
-            TrainSettings { base_precision: self.base_precision, ..TrainSettings::default() };
+        let settings = Valid::new(TrainSettings {
+            base_precision: self.base_precision,
+            ..TrainSettings::default()
+        })
+        .unwrap();
         let trainer = Trainer::open(&self.model, settings)?;
-        let how =
-            DataSettings { held_out: 0.0, max_length: self.max_length, ..DataSettings::default() };
+        let how = Valid::new(DataSettings {
+            held_out: 0.0,
+            max_length: self.max_length,
+            ..DataSettings::default()
+        })
+        .unwrap();
         let data = DataSet::load(std::slice::from_ref(&self.data), trainer.tokenizer(), &how)?;
         let settings = fixture::settings();
         let global = trainer.first_adapter(&settings, [1; 32])?;

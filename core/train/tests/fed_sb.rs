@@ -8,10 +8,10 @@ use fedshield_train::adapter::{export_peft, import_peft};
 use fedshield_train::federated::{Algorithm, Factor, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, Batch, TokenSequence};
-use fedshield_train::{ComputeDevice, Progress, adapter_gradient};
+use fedshield_train::{ComputeDevice, Progress, Valid, adapter_gradient};
 
-fn settings() -> FederatedSettings {
-    FederatedSettings { algorithm: Algorithm::FedSb, ..fixture::settings() }
+fn settings() -> Valid<FederatedSettings> {
+    fixture::settings().with(|it| it.algorithm = Algorithm::FedSb).unwrap()
 }
 
 fn go_on(_: &Progress) -> ControlFlow<()> {
@@ -93,7 +93,7 @@ fn peft_gets_the_product_and_what_comes_back_goes_on_from_there() {
     let trained = first.with_trained(&round.theta).unwrap();
     export_peft(&out, &trained, "base").unwrap();
     let loss = |adapter: &GlobalAdapter| trainer.evaluate(Some(adapter), &data.train).unwrap().loss;
-    let plain = FederatedSettings { algorithm: Algorithm::FedIt, ..settings.clone() };
+    let plain = settings.with(|it| it.algorithm = Algorithm::FedIt).unwrap();
     for settings in [plain, settings] {
         let back = import_peft(&out, trainer.config(), &settings).unwrap();
         assert_eq!(back.lora_b(), trained.lora_b());

@@ -10,7 +10,7 @@ use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, Decoder};
 use fedshield_train::text::{Rendered, Template};
 use fedshield_train::{
-    Answer, AnswerEnd, Generation, Sampling, TrainSettings, Trainer, adapter_logits, cpu,
+    Answer, AnswerEnd, Generation, Sampling, TrainSettings, Trainer, Valid, adapter_logits, cpu,
 };
 
 /// A family's tiny model with a tokenizer of 64 words and a long context, and its adapter.
@@ -63,7 +63,9 @@ fn open_with(family: &str, work: &Path, stop: Option<u32>) -> (Trainer, Decoder,
     let adapter =
         PeftAdapter::open(&from.join("adapter")).and_then(|peft| peft.lora(&model.config)).unwrap();
     let decoder = model.decoder(&cpu(), BasePrecision::F32).unwrap();
-    let settings = TrainSettings { device: "cpu".parse().unwrap(), ..TrainSettings::default() };
+    let settings =
+        Valid::new(TrainSettings { device: "cpu".parse().unwrap(), ..TrainSettings::default() })
+            .unwrap();
     (Trainer::new(model, settings).unwrap(), decoder, adapter)
 }
 

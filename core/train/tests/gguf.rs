@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, SafetensorsSource, open_tokenizer};
 use fedshield_train::model::{BasePrecision, Projection, RopeScaling};
-use fedshield_train::{adapter_logits, cpu};
+use fedshield_train::{Valid, adapter_logits, cpu};
 
 fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/gguf")
@@ -33,7 +33,7 @@ fn logits_are_those_of_transformers() {
 #[track_caller]
 fn assert_logits(model: &LoadedModel, name: &str) {
     let decoder = model.decoder(&cpu(), BasePrecision::F32).unwrap();
-    let settings = FederatedSettings::default();
+    let settings = Valid::<FederatedSettings>::default();
     let o_proj = AdapterSpec { target_modules: vec![Projection::OProj], ..AdapterSpec::default() };
     let layout = AdapterLayout::new(&model.config, &o_proj).unwrap();
     let adapter = GlobalAdapter::new(layout, &settings, [0; 32]);
@@ -50,7 +50,8 @@ fn assert_logits(model: &LoadedModel, name: &str) {
 
 #[test]
 fn every_family_gives_the_logits_of_transformers() {
-    for name in ["qwen3", "qwen3moe", "smollm3", "olmo2", "phi3", "gemma3"] {
+    let families = ["qwen3", "qwen3moe", "smollm3", "olmo2", "olmo3", "seed_oss", "phi3", "gemma3"];
+    for name in families {
         let model = LoadedModel::open(&folder().join(format!("{name}.gguf"))).unwrap();
         assert_eq!(model.warnings, Vec::<String>::new());
         assert_logits(&model, name);
@@ -111,11 +112,39 @@ fn spoilt_shards_are_named() {
 
 /// A model of another name or encoding than the file says.
 fn renamed(from: &[u8], to: &[u8]) -> Result<LoadedModel, String> {
+    changed("qwen3", from, to)
+}
+
+fn changed(model: &str, from: &[u8], to: &[u8]) -> Result<LoadedModel, String> {
     let place = tempfile::tempdir().unwrap();
     let path = place.path().join("model.gguf");
-    std::fs::copy(folder().join("qwen3.gguf"), &path).unwrap();
+    std::fs::copy(folder().join(format!("{model}.gguf")), &path).unwrap();
     change(&path, from, to);
     LoadedModel::open(&path).map_err(|e| e.to_string())
+}
+
+/// llama.cpp takes every fourth layer whatever a list says, rotates all layers at one base, and
+/// ignores what a file says of YaRN's ramp: a file that says otherwise is no third thing.
+#[test]
+fn what_llama_cpp_ignores_in_olmo3_is_refused() {
+    let model = LoadedModel::open(&folder().join("olmo3.gguf")).unwrap();
+    assert_eq!(model.config.windows, [Some(4), Some(4), Some(4), None]);
+    // A key, its type, and for the list that of its elements and their number.
+    let list = b"attention.sliding_window_pattern\x09\0\0\0\x07\0\0\0\x04\0\0\0\0\0\0\0";
+    let layers = |flags: [u8; 4]| [list.as_slice(), &flags].concat();
+    let error = changed("olmo3", &layers([1, 1, 1, 0]), &layers([1, 0, 1, 0])).err().unwrap();
+    assert!(error.contains("sliding_window_pattern") && error.contains("ignores"), "{error}");
+    let number =
+        |name: &str, value: f32| [name.as_bytes(), &[6, 0, 0, 0], &value.to_le_bytes()].concat();
+    for (name, value, other) in [
+        ("rope.freq_base_swa", 300.0, 500.0),
+        ("rope.scaling.yarn_attn_factor", 1.0 + 0.1 * 4f32.ln(), 1.0),
+        ("rope.scaling.yarn_beta_fast", 32.0, 16.0),
+        ("rope.scaling.yarn_beta_slow", 1.0, 2.0),
+    ] {
+        let error = changed("olmo3", &number(name, value), &number(name, other)).err().unwrap();
+        assert!(error.contains(name.rsplit('.').next().unwrap()), "{name}: {error}");
+    }
 }
 
 #[test]

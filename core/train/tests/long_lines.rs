@@ -9,6 +9,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use fedshield_train::Valid;
 use fedshield_train::data::{
     DataReport, DataSet, DataSettings, Example, MAX_LINE_BYTES, Role, Turn,
 };
@@ -39,8 +40,9 @@ fn tokenizer() -> TextTokenizer {
     TextTokenizer::from_bytes(json.to_string().as_bytes(), opened.bos, opened.eos).unwrap()
 }
 
-fn settings(template: Template) -> DataSettings {
-    DataSettings { max_length: 512, held_out: 0.0, template, ..DataSettings::default() }
+fn settings(template: Template) -> Valid<DataSettings> {
+    Valid::new(DataSettings { max_length: 512, held_out: 0.0, template, ..DataSettings::default() })
+        .unwrap()
 }
 
 fn alpaca(instruction: &str, input: &str, output: &str) -> String {

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use fedshield_train::federated::{AdapterLayout, Factor, FederatedSettings, GlobalAdapter};
 use fedshield_train::model::{BasePrecision, Batch, Decoder, ModelConfig, TokenSequence};
-use fedshield_train::{adapter_gradient, cpu};
+use fedshield_train::{Valid, adapter_gradient, cpu};
 use fedshield_train_tools::BaseWeights;
 
 /// Bytes allocated now, and the most there were since it was last set.
@@ -50,7 +50,7 @@ fn decoder(checkpointing: bool) -> Decoder {
 
 /// Bytes that a step on one sequence of `len` tokens allocates at its peak, beyond the model.
 fn peak_of_a_step(decoder: &Decoder, len: usize) -> usize {
-    let settings = FederatedSettings::default();
+    let settings = Valid::<FederatedSettings>::default();
     let layout = AdapterLayout::new(decoder.config(), &settings.adapter).unwrap();
     let adapter = GlobalAdapter::new(layout, &settings, [0; 32]);
     let ids = (0..len as u32).map(|i| (i * 7 + 3) % 64).collect();

@@ -6,7 +6,7 @@ use fedshield_train::adapter::import_peft;
 use fedshield_train::federated::{Factor, FederatedSettings};
 use fedshield_train::load::SafetensorsSource;
 use fedshield_train::model::{BasePrecision, Batch, Decoder, ModelConfig, TokenSequence};
-use fedshield_train::{StepGradient, adapter_gradient};
+use fedshield_train::{StepGradient, Valid, adapter_gradient};
 
 /// An example of `len` tokens that differ from those of another `salt`; the first third carries no loss.
 fn example(len: usize, salt: u32) -> TokenSequence {
@@ -21,7 +21,7 @@ fn check(family: &str) {
     let base = SafetensorsSource::open_file(&folder.join("model.safetensors")).unwrap();
     let decoder =
         Decoder::load(&config, &base, &fedshield_train::cpu(), BasePrecision::F32).unwrap();
-    let settings = FederatedSettings::default();
+    let settings = Valid::<FederatedSettings>::default();
     let adapter = import_peft(&folder.join("adapter"), &config, &settings).unwrap();
     let examples: Vec<TokenSequence> =
         [5, 30, 9, 12, 17, 3, 21].iter().zip(1..).map(|(len, salt)| example(*len, salt)).collect();

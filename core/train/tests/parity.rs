@@ -10,7 +10,7 @@ use fedshield_train::model::{
     BasePrecision, Batch, Decoder, ModelConfig, TensorSource, TokenSequence,
 };
 use fedshield_train::{
-    AdamW, AdamWSettings, ComputeDevice, StepGradient, adapter_gradient, adapter_logits,
+    AdamW, AdamWSettings, ComputeDevice, StepGradient, Valid, adapter_gradient, adapter_logits,
     clip_global_norm, local_steps,
 };
 use fedshield_train_tools::BaseWeights;
@@ -26,12 +26,16 @@ fn device() -> ComputeDevice {
     ComputeDevice::parse(&name).unwrap()
 }
 
-fn decoder(config: &ModelConfig, base: &dyn TensorSource, precision: BasePrecision) -> Decoder {
+fn decoder(
+    config: &Valid<ModelConfig>,
+    base: &dyn TensorSource,
+    precision: BasePrecision,
+) -> Decoder {
     Decoder::load(config, base, &device().open().unwrap(), precision).unwrap()
 }
 
 struct Case {
-    config: ModelConfig,
+    config: Valid<ModelConfig>,
     base: FolderSource,
     decoder: Decoder,
     adapter: GlobalAdapter,
@@ -47,7 +51,7 @@ impl Case {
         let config = ModelConfig::from_json(&text, &path).unwrap();
         let base = FolderSource::open(&folder, &config).unwrap();
         let decoder = decoder(&config, &base, BasePrecision::F32);
-        let settings = FederatedSettings::default();
+        let settings = Valid::<FederatedSettings>::default();
         let adapter = import_peft(&folder.join("adapter"), &config, &settings).unwrap();
         let reference =
             SafetensorsSource::open_file(&folder.join("reference.safetensors")).unwrap();
@@ -156,8 +160,11 @@ fn leaves_as_peft_names_it(case: &Case, family: &str) {
 fn steps_of_a_round() {
     let case = Case::open("llama");
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/llama/adapter");
-    let settings =
-        FederatedSettings { algorithm: Algorithm::FedIt, ..FederatedSettings::default() };
+    let settings = Valid::new(FederatedSettings {
+        algorithm: Algorithm::FedIt,
+        ..FederatedSettings::default()
+    })
+    .unwrap();
     let mut adapter = import_peft(&folder, &case.config, &settings).unwrap();
     let (_, _, batch) = case.batch();
     let batches = [batch.clone(), batch];
@@ -281,6 +288,27 @@ fn qwen3_moe_with_a_dense_layer_and_weights_as_the_router_gives_them() {
 #[test]
 fn gemma3_of_a_model_that_also_sees() {
     check("gemma3_vision");
+}
+
+/// Files name the text model's tensors in two ways: both are the same model, to the last bit.
+#[test]
+fn both_spellings_of_a_model_that_also_sees_are_one() {
+    let parity = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity/gemma3_vision");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    std::fs::copy(parity.join("config.json"), folder.path().join("config.json")).unwrap();
+    std::fs::copy(parity.join("renamed.safetensors"), &path).unwrap();
+    let published = Case::open("gemma3_vision");
+    let names = |file: &str| SafetensorsSource::open_file(&parity.join(file)).unwrap();
+    let starts =
+        |file: &str, prefix: &str| names(file).names().any(|name| name.starts_with(prefix));
+    assert!(starts("model.safetensors", "language_model.model."));
+    assert!(starts("renamed.safetensors", "model.language_model."));
+    let source = FolderSource::open(folder.path(), &published.config).unwrap();
+    let again = decoder(&published.config, &source, BasePrecision::F32);
+    let (ids, len, _) = published.batch();
+    let logits = |decoder: &Decoder| adapter_logits(decoder, &published.adapter, &ids, len);
+    assert_same("renamed", &logits(&again), &logits(&published.decoder));
 }
 
 #[test]

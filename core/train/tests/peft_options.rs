@@ -10,14 +10,14 @@ use fedshield_train::adapter::{Adapter, ModuleNames, PeftAdapter};
 use fedshield_train::federated::{Algorithm, Factor, FederatedSettings};
 use fedshield_train::load::{SafetensorsSource, write_safetensors};
 use fedshield_train::model::{BasePrecision, Decoder, ModelConfig};
-use fedshield_train::{adapter_logits, cpu};
+use fedshield_train::{Valid, adapter_logits, cpu};
 use serde_json::{Value, json};
 
 fn parity() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/parity")
 }
 
-fn config() -> ModelConfig {
+fn config() -> Valid<ModelConfig> {
     let path = parity().join("llama3/config.json");
     ModelConfig::from_json(&std::fs::read_to_string(&path).unwrap(), &path).unwrap()
 }
@@ -76,7 +76,7 @@ fn difference(ours: &[f32], theirs: &[f32]) -> f32 {
 
 #[test]
 fn a_federation_starts_from_every_option_with_pefts_logits() {
-    let settings = FederatedSettings::default();
+    let settings = Valid::<FederatedSettings>::default();
     let logits = SafetensorsSource::open_file(&parity().join("adapters/logits.safetensors"));
     let logits = logits.unwrap();
     let mut digests = std::collections::BTreeSet::new();
@@ -120,7 +120,7 @@ fn a_federation_starts_from_every_option_with_pefts_logits() {
 
 #[test]
 fn what_is_filled_up_begins_as_a_new_adapter_does() {
-    let settings = FederatedSettings::default();
+    let settings = Valid::<FederatedSettings>::default();
     let open = |name: &str| PeftAdapter::open(&parity().join("adapters").join(name)).unwrap();
     let global = open("one_layer").global(&config(), &settings).unwrap();
     let layout = global.layout();
@@ -133,7 +133,7 @@ fn what_is_filled_up_begins_as_a_new_adapter_does() {
         }
         assert!(a.iter().any(|value| *value != 0.0));
     }
-    let settings = FederatedSettings { algorithm: Algorithm::FedSb, ..settings };
+    let settings = settings.with(|it| it.algorithm = Algorithm::FedSb).unwrap();
     let error = open("one_layer").global(&config(), &settings).unwrap_err().to_string();
     assert!(error.contains("layers.0") && error.contains("fed-sb"), "{error}");
     open("rank_pattern").global(&config(), &settings).unwrap();

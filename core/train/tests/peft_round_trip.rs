@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fedshield_train::Valid;
 use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
 use fedshield_train::model::ModelConfig;
@@ -15,10 +16,13 @@ fn export_import_export_is_the_same_to_the_bit() {
         let config = ModelConfig::from_json(&text, &path).unwrap();
         // Written by PEFT itself.
         let theirs = PeftAdapter::open(&folder.join("adapter")).unwrap();
-        let settings = |peft: &PeftAdapter| FederatedSettings {
-            adapter: peft.spec().unwrap(),
-            algorithm: Algorithm::FedIt,
-            ..FederatedSettings::default()
+        let settings = |peft: &PeftAdapter| {
+            Valid::new(FederatedSettings {
+                adapter: peft.spec().unwrap(),
+                algorithm: Algorithm::FedIt,
+                ..FederatedSettings::default()
+            })
+            .unwrap()
         };
         let first = theirs.global(&config, &settings(&theirs)).unwrap();
         let out = tempfile::tempdir().unwrap();
@@ -43,8 +47,9 @@ fn another_value_alpha_or_shape_is_another_adapter() {
     let config = ModelConfig::from_json(json, Path::new("shape")).unwrap();
     let out = tempfile::tempdir().unwrap();
     let digest = |name: &str, rank: usize, alpha: f64, seed: u8| {
-        let mut settings = FederatedSettings::default();
-        (settings.adapter.rank, settings.adapter.alpha) = (rank, alpha);
+        let settings = Valid::<FederatedSettings>::default()
+            .with(|it| (it.adapter.rank, it.adapter.alpha) = (rank, alpha))
+            .unwrap();
         let layout = AdapterLayout::new(&config, &settings.adapter).unwrap();
         let adapter = GlobalAdapter::new(layout, &settings, [seed; 32]);
         export_peft(&out.path().join(name), &adapter, "base").unwrap();

@@ -8,7 +8,7 @@ use fedshield_train::adapter::{Adapter, export_model, export_peft, import_peft};
 use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::federated::{Factor, GlobalAdapter, LocalMemory, UpdateSum};
 use fedshield_train::load::{LoadedModel, Precision};
-use fedshield_train::{Progress, Sampling, TrainError, TrainSettings, Trainer};
+use fedshield_train::{Progress, Sampling, TrainError, TrainSettings, Trainer, Valid};
 use fedshield_train_tools::{BaseWeights, save_base};
 
 fn go_on(_: &Progress) -> ControlFlow<()> {
@@ -71,7 +71,9 @@ fn accumulated_batches_are_one_batch() {
     let folder = tempfile::tempdir().unwrap();
     let model = fixture::write_model(folder.path());
     let theta = |batch_size, accumulation| {
-        let settings = TrainSettings { batch_size, accumulation, ..TrainSettings::default() };
+        let settings =
+            Valid::new(TrainSettings { batch_size, accumulation, ..TrainSettings::default() })
+                .unwrap();
         let trainer = Trainer::open(&model, settings).unwrap();
         let data = fixture::data(&trainer, &fixture::write_data(folder.path(), 0));
         let settings = fixture::settings();
@@ -143,7 +145,9 @@ fn a_base_in_few_bits_trains_and_is_the_same_base() {
     let model = fixture::write_model(folder.path());
     let (full, settings) = (fixture::trainer(&model), fixture::settings());
     for base_precision in ["bf16", "f16", "q8", "q4"].map(|name| name.parse().unwrap()) {
-        let how = TrainSettings { batch_size: 4, base_precision, ..TrainSettings::default() };
+        let how =
+            Valid::new(TrainSettings { batch_size: 4, base_precision, ..TrainSettings::default() })
+                .unwrap();
         let trainer = Trainer::open(&model, how).unwrap();
         assert_eq!(trainer.base_digest(), full.base_digest());
         assert!(trainer.base_bytes() * 10 < full.base_bytes() * 6, "{base_precision}");
@@ -168,7 +172,7 @@ fn bad_models_are_named() {
     let config = std::fs::read_to_string(model.join("config.json")).unwrap();
     let open = |config: &str| {
         std::fs::write(model.join("config.json"), config).unwrap();
-        Trainer::open(&model, TrainSettings::default()).err().map(|e| e.to_string())
+        Trainer::open(&model, Valid::<TrainSettings>::default()).err().map(|e| e.to_string())
     };
     let unknown = open(&config.replace("\"llama\"", "\"gpt2\"")).unwrap();
     assert!(unknown.contains("config.json") && unknown.contains("gpt2"), "{unknown}");
@@ -182,7 +186,7 @@ fn bad_models_are_named() {
     std::fs::write(model.join("tokenizer.json"), "{}").unwrap();
     let tokenizer = open(&config).unwrap();
     assert!(tokenizer.contains("tokenizer.json"), "{tokenizer}");
-    assert!(Trainer::open(&folder.path().join("none"), TrainSettings::default()).is_err());
+    assert!(Trainer::open(&folder.path().join("none"), Valid::<TrainSettings>::default()).is_err());
 }
 
 #[test]
@@ -193,7 +197,9 @@ fn bad_data_is_named_by_file_and_line() {
     let good = r#"{"instruction": "what is", "input": "", "output": "blue"}"#;
     let check = |text: &str| {
         std::fs::write(&path, text).unwrap();
-        let settings = DataSettings { max_length: 96, held_out: 0.0, ..DataSettings::default() };
+        let settings =
+            Valid::new(DataSettings { max_length: 96, held_out: 0.0, ..DataSettings::default() })
+                .unwrap();
         DataSet::load(std::slice::from_ref(&path), trainer.tokenizer(), &settings)
             .map_err(|e| e.to_string())
     };

@@ -9,6 +9,7 @@
 
 use std::path::{Path, PathBuf};
 
+use fedshield_train::Valid;
 use fedshield_train::data::{DataSet, DataSettings};
 use fedshield_train::load::open_tokenizer;
 use fedshield_train::text::{Template, TextTokenizer};
@@ -80,8 +81,13 @@ fn got(case: &Case, tokenizer: &TextTokenizer) -> Result<Vec<(Vec<u32>, String)>
     let file = work.path().join("line.jsonl");
     std::fs::write(&file, format!("{}\n", case.line)).unwrap();
     let template = Template::parse(&case.template).unwrap();
-    let settings =
-        DataSettings { template, max_length: 10_000, held_out: 0.0, ..DataSettings::default() };
+    let settings = Valid::new(DataSettings {
+        template,
+        max_length: 10_000,
+        held_out: 0.0,
+        ..DataSettings::default()
+    })
+    .unwrap();
     let set = DataSet::load(&[file], tokenizer, &settings).map_err(|error| error.to_string())?;
     let sequences = set.train.iter().map(|example| example.sequence().unwrap());
     Ok(sequences.map(|one| (one.ids.clone(), shown(tokenizer, &one.ids, &one.labels))).collect())

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use fedshield_train::federated::{AdapterLayout, AdapterSpec, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, SafetensorsSource, write_safetensors};
 use fedshield_train::model::BasePrecision;
-use fedshield_train::{adapter_logits, cpu};
+use fedshield_train::{Valid, adapter_logits, cpu};
 
 type Tensors = BTreeMap<String, (Vec<usize>, Vec<f32>)>;
 
@@ -118,7 +118,7 @@ fn packed_folders_give_the_logits_of_transformers() {
         let model = LoadedModel::open(&folder).unwrap();
         let decoder = model.decoder(&cpu(), BasePrecision::F32).unwrap();
         let layout = AdapterLayout::new(&model.config, &AdapterSpec::default()).unwrap();
-        let adapter = GlobalAdapter::new(layout, &FederatedSettings::default(), [0; 32]);
+        let adapter = GlobalAdapter::new(layout, &Valid::<FederatedSettings>::default(), [0; 32]);
         let path = folder.join("reference.safetensors");
         let reference = SafetensorsSource::open_file(&path).unwrap();
         let ids: Vec<u32> =

@@ -9,13 +9,12 @@ use fedshield_net::limits::MAX_OPERATOR_ADDRESSES;
 use fedshield_net::{IpNetwork, Multiaddr, check_dial, check_listen};
 use fedshield_protocol::hidden::first_hidden;
 use fedshield_protocol::limits::MAX_ADDRESSES;
-use fedshield_train::data::{FieldMap, OnBadLine, Reading};
 use fedshield_train::model::{BasePrecision, ComputePrecision};
 use fedshield_train::text::Template;
 use fedshield_train::{ComputeDevice, TrainError};
 use serde::{Deserialize, Serialize};
 
-use super::ConfigError;
+use super::{ConfigError, DataConfig};
 use crate::service::check_level;
 
 const MAX_NAME_BYTES: usize = 64;
@@ -68,36 +67,6 @@ pub struct Config {
 pub struct ModelConfig {
     /// A Hugging Face folder (config.json, tokenizer.json, safetensors) or a GGUF file.
     pub path: Option<PathBuf>,
-}
-
-/// This organisation's examples.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct DataConfig {
-    /// Files of examples: JSON Lines, JSON arrays or Parquet, also packed with gzip.
-    pub train: Vec<PathBuf>,
-    /// Files of the same kind that are never trained on.
-    pub held_out: Vec<PathBuf>,
-    /// Without `held_out` files: the fraction of `train` that is held out, above 0 and at most 0.5.
-    pub held_out_fraction: Option<f64>,
-    /// Prompt template to use instead of the manifest's, if only this node's files have another
-    /// form.
-    pub template: Option<String>,
-    /// What is done with a record that cannot be used: `stop`, or `skip` to leave it out.
-    pub on_bad_line: Option<String>,
-    /// Names of columns, by field, for files with other column names.
-    pub map: BTreeMap<String, String>,
-}
-
-impl DataConfig {
-    /// How records are read.
-    ///
-    /// # Errors
-    /// A choice or a field that does not exist.
-    pub fn reading(&self) -> Result<Reading, TrainError> {
-        let on_bad_line = self.on_bad_line.as_deref().map_or(Ok(OnBadLine::Stop), OnBadLine::parse);
-        Ok(Reading { map: FieldMap::new(self.map.clone())?, on_bad_line: on_bad_line? })
-    }
 }
 
 /// How to compute.
@@ -226,6 +195,7 @@ impl Config {
     #[must_use]
     pub fn rooted(mut self, home: &Path) -> Self {
         let data = self.data.train.iter_mut().chain(&mut self.data.held_out);
+        let data = data.chain(&mut self.data.test);
         let single = self.model.path.iter_mut().chain(&mut self.control.socket);
         for path in data.chain(single) {
             *path = home.join(&*path);
@@ -315,14 +285,7 @@ impl Config {
                 format!("`{host}` is not a name like fed.example, without scheme and port");
             return range("http.allowed_hosts", &reason);
         }
-        if let Some(fraction) = self.data.held_out_fraction {
-            if !(fraction > 0.0 && fraction <= 0.5) {
-                return range("data.held_out_fraction", "above 0 and at most 0.5");
-            }
-            if !self.data.held_out.is_empty() {
-                return range("data.held_out_fraction", "leave it out if there are held_out files");
-            }
-        }
+        self.data.check_fractions()?;
         if ComputeDevice::parse(&self.training.device).is_err() {
             let names = ComputeDevice::NAMES.join(", ");
             let reason = format!("`{}` is not one of {names}", self.training.device);

@@ -31,6 +31,8 @@ pub const SETTINGS: &[(&str, Kind)] = &[
     ("data.train", Kind::List),
     ("data.held_out", Kind::List),
     ("data.held_out_fraction", Kind::Number),
+    ("data.test", Kind::List),
+    ("data.test_fraction", Kind::Number),
     ("data.template", Kind::Text),
     ("data.on_bad_line", Kind::Text),
     ("training.trainer", Kind::Text),

@@ -22,7 +22,7 @@
 //! | `POST /v1/join` | [`JoinRequest`] | [`JoinView`] |
 //! | `POST /v1/peer/add`, `/v1/peer/remove` | [`PeerRequest`] | [`PeerAddresses`] |
 //! | `POST /v1/adapter/export` | [`ExportRequest`] | [`ExportView`] |
-//! | `POST /v1/evaluate` | `{}` | [`Evaluation`] |
+//! | `POST /v1/evaluate` | [`EvaluateRequest`] | [`Evaluation`] |
 //! | `POST /v1/pause` | `{}` | [`Pause`] |
 //! | `POST /v1/resume`, `/v1/stop` | `{}` | [`Done`] |
 //! | `GET /v1/ledger` | | canonical bytes, `application/octet-stream` |
@@ -44,7 +44,14 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use crate::error_code::ErrorCode;
-pub use adapter::{Evaluation, ExportRequest, ExportView, Sample};
+pub use fedshield_train::PairedDifference;
+
+pub use crate::jobs::AdapterKind;
+pub use crate::learning::MeasuredOn;
+pub use adapter::{
+    AdapterLoss, Comparison, EvaluateRequest, Evaluation, ExportRequest, ExportView, Sample,
+    WhichAdapter,
+};
 pub use attendance::{Absent, Pause, Waiting};
 pub use condition::{Condition, Severity};
 pub use doctor::{Check, DoctorView, Verdict};
@@ -93,7 +100,7 @@ pub mod path {
     pub const PEER_REMOVE: &str = "/v1/peer/remove";
     /// `POST` [`ExportRequest`](super::ExportRequest): [`ExportView`](super::ExportView).
     pub const ADAPTER_EXPORT: &str = "/v1/adapter/export";
-    /// `POST`: [`Evaluation`](super::Evaluation).
+    /// `POST` [`EvaluateRequest`](super::EvaluateRequest): [`Evaluation`](super::Evaluation).
     pub const EVALUATE: &str = "/v1/evaluate";
     /// `POST`: take no part in rounds that have not started, until resumed: [`Pause`](super::Pause).
     pub const PAUSE: &str = "/v1/pause";

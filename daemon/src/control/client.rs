@@ -13,11 +13,11 @@ use tokio::net::UnixStream;
 
 use super::address::SocketPath;
 use super::api::{
-    ApiError, ConfirmRequest, DoctorView, Done, DropRequest, ErrorBody, ErrorCode, Evaluation,
-    EvidenceRequest, EvidenceView, ExportRequest, ExportView, FederationView, FoundRequest,
-    InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, LiftRequest,
-    LiftView, MemberView, NewFederation, NodeStatus, Pause, PeerAddresses, PeerRequest,
-    RoundReport, path,
+    ApiError, ConfirmRequest, DoctorView, Done, DropRequest, ErrorBody, ErrorCode, EvaluateRequest,
+    Evaluation, EvidenceRequest, EvidenceView, ExportRequest, ExportView, FederationView,
+    FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView,
+    LiftRequest, LiftView, MemberView, NewFederation, NodeStatus, Pause, PeerAddresses,
+    PeerRequest, RoundReport, path,
 };
 
 /// The longest answer: a ledger of a million rounds is about this long.
@@ -208,12 +208,12 @@ impl ControlClient {
         self.post(path::ADAPTER_EXPORT, body).await
     }
 
-    /// Measures the held-out loss; slow.
+    /// Compares base model, common adapter and what can be made at that node; slow.
     ///
     /// # Errors
-    /// See [`Self::status`].
-    pub async fn evaluate(&self) -> Result<Evaluation, ApiError> {
-        self.post(path::EVALUATE, &Done {}).await
+    /// [`ErrorCode::WrongState`] without a federation; see [`Self::status`].
+    pub async fn evaluate(&self, body: &EvaluateRequest) -> Result<Evaluation, ApiError> {
+        self.post(path::EVALUATE, body).await
     }
 
     /// Takes no part in rounds that have not started, until [`Self::resume`]; outlives restarts.

@@ -4,11 +4,11 @@
 use tokio::sync::{mpsc, oneshot, watch};
 
 use super::api::{
-    ApiError, ConfirmRequest, DoctorView, Done, DropRequest, ErrorCode, Evaluation,
-    EvidenceRequest, EvidenceView, ExportRequest, ExportView, FederationView, FoundRequest,
-    InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView, LiftRequest,
-    LiftView, MemberView, NewFederation, NodeStatus, Pause, PeerAddresses, PeerRequest,
-    RoundReport,
+    ApiError, ConfirmRequest, DoctorView, Done, DropRequest, ErrorCode, EvaluateRequest,
+    Evaluation, EvidenceRequest, EvidenceView, ExportRequest, ExportView, FederationView,
+    FoundRequest, InviteRequest, InviteView, JoinRequest, JoinView, LeaveRequest, LeftView,
+    LiftRequest, LiftView, MemberView, NewFederation, NodeStatus, Pause, PeerAddresses,
+    PeerRequest, RoundReport,
 };
 
 /// Commands that may wait for the host; further ones are refused.
@@ -39,10 +39,10 @@ pub enum ControlCommand {
     PeerRemove(PeerRequest, Reply<PeerAddresses>),
     /// All finished rounds.
     Rounds(Reply<Vec<RoundReport>>),
-    /// Write the global adapter in PEFT form.
+    /// Write an adapter in PEFT form.
     Export(ExportRequest, Reply<ExportView>),
-    /// Measure held-out loss.
-    Evaluate(Reply<Evaluation>),
+    /// Compare base model, common adapter and what can be made here.
+    Evaluate(EvaluateRequest, Reply<Evaluation>),
     /// Take no part in rounds that have not started; with the user who asks for it.
     Pause(Option<String>, Reply<Pause>),
     /// Take part again.

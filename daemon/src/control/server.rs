@@ -200,7 +200,7 @@ fn router(port: ControlPort) -> Router {
         .route(path::JOIN, post(|port, body| tell(port, body, ControlCommand::Join)))
         .route(path::ADAPTER_EXPORT, post(|port, body| tell(port, body, ControlCommand::Export)))
         .route(path::FEDERATION_FOUND, post(|port, body| tell(port, body, ControlCommand::Found)))
-        .route(path::EVALUATE, post(|State(port): Port| ask(port, ControlCommand::Evaluate)))
+        .route(path::EVALUATE, post(|port, body| tell(port, body, ControlCommand::Evaluate)))
         .route(path::PAUSE, post(pause))
         .route(path::RESUME, post(|State(port): Port| ask(port, ControlCommand::Resume)))
         .route(path::STOP, post(|State(port): Port| ask(port, ControlCommand::Stop)))

@@ -96,8 +96,10 @@ enum MeasureError {
 impl Measuring {
     async fn run(mut self, mut wanted: watch::Receiver<Wanted>) {
         self.recall().await;
+        self.show_comparison().await;
         while wanted.changed().await.is_ok() {
             let Some((round, adapter)) = *wanted.borrow_and_update() else { continue };
+            self.show_comparison().await;
             if self.is_measured(round).await {
                 continue;
             }
@@ -150,6 +152,18 @@ impl Measuring {
             }
         }
         Ok(measured.loss)
+    }
+
+    /// Shows the last comparison as long as it was made with the common adapter of now.
+    async fn show_comparison(&self) {
+        let pipeline = Arc::clone(&self.pipeline);
+        match self.low_priority.run(move || pipeline.comparison()).await {
+            Ok(Ok(comparison)) => {
+                self.status.send_modify(|status| status.comparison = comparison);
+            }
+            Ok(Err(error)) => tracing::warn!(%error, "the last comparison cannot be read"),
+            Err(_) => {}
+        }
     }
 
     async fn loss_of(&self, adapter: Option<ObjectRef>) -> Result<HeldOutLoss, MeasureError> {

@@ -7,6 +7,9 @@
 //! rounds/<r>/sum  training  the opened sum of round r                   settle
 //! local-memory    secrets   what was learned and not sent               not erased
 //! trained         secrets   the result of training                      its update is spent
+//! personal        secrets   the adapter trained on at home              the next one
+//! alone           secrets   the adapter trained by itself               the next one
+//! best-adapter    secrets   which adapter validation chose              the next choice
 //! sent            round     what this member sent                       settle
 //! dealing         round     ciphertext, published part of its sharing   settle
 //! deal-<m>        round     the opening of member m's share of the key  settle
@@ -45,6 +48,9 @@ pub(super) mod name {
     pub(super) const SUM: &str = "sum";
     pub(super) const LOCAL_MEMORY: &str = "local-memory";
     pub(crate) const TRAINED: &str = "trained";
+    pub(crate) const PERSONAL: &str = "personal";
+    pub(crate) const ALONE: &str = "alone";
+    pub(crate) const BEST: &str = "best-adapter";
     pub(crate) const SENT: &str = "sent";
     pub(crate) const DEALING: &str = "dealing";
     pub(crate) const RELEASED: &str = "released";

@@ -1,149 +1,179 @@
-//! The operator's comparison: losses of the base model, of an adapter trained here alone, and of
-//! the federation's, on this member's held-out data.
+//! The operator's comparison, on data that nothing was chosen by: the base model, the best adapter
+//! that this member can make alone, the federation's, and the best that this member ends up with.
+//!
+//! Everything is chosen by the validation part: learning rates and numbers of steps (`home`), and
+//! which adapter is the best (`choice`). Nothing of it is sent.
 
-use fedshield_protocol::hash::Use;
+mod answers;
+mod choice;
+mod home;
+
+use std::cell::Cell;
+
 use fedshield_protocol::ids::Round;
-use fedshield_protocol::object::ObjectRef;
-use fedshield_train::Sampling;
 use fedshield_train::adapter::Adapter;
-use fedshield_train::data::{Example, Role, TokenizedExample};
 use fedshield_train::federated::GlobalAdapter;
+use fedshield_train::{ExampleLoss, PairedDifference, mean_loss};
+use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
+use super::durable_state::name;
 use super::measure::finite;
-use super::observer::{Stage, TrainingStep, timed};
+use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
-use crate::learning::{Examples, Task};
+use crate::control::api::{Comparison, Evaluation};
+use crate::learning::{Examples, MeasuredOn};
+use choice::{Candidate, best_of};
+use home::{Homemade, Search, Work};
 
-/// Mean losses on the held-out response tokens, nats per token, and one sample answer.
-#[derive(Debug, Clone, PartialEq)]
-pub struct LossComparison {
-    /// The base model.
-    pub base: f64,
-    /// An adapter trained on this member's data alone, for as many steps as the federation took.
-    pub local: f64,
-    /// The common adapter.
-    pub federated: f64,
-    /// Held-out examples.
-    pub examples: usize,
-    /// Held-out response tokens.
-    pub tokens: usize,
-    /// A held-out prompt, the answer in the data, and the answers of the base model and of the
-    /// common adapter.
-    pub sample: Option<SampleAnswer>,
+/// An adapter that a member can end up with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AdapterKind {
+    /// The federation's.
+    Common,
+    /// Trained on at home from the common one.
+    Personal,
+    /// Trained on this member's examples by itself.
+    Alone,
 }
 
-/// One answer without and with the common adapter.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SampleAnswer {
-    /// The prompt.
-    pub prompt: String,
-    /// The answer in the data.
-    pub reference: String,
-    /// The base model's greedy answer.
-    pub before: String,
-    /// The greedy answer with the common adapter.
-    pub after: String,
+/// The choice, as sealed on disk.
+#[derive(Serialize, Deserialize)]
+struct KeptChoice {
+    /// Digest of the common adapter at that time.
+    common: [u8; 32],
+    comparison: Comparison,
 }
-
-/// Longest sample answer, in tokens.
-const SAMPLE_TOKENS: usize = 64;
 
 impl Pipeline {
-    /// Compares losses; trains the local-only adapter for it.
+    /// Makes what this member can make at home, chooses the best, and measures. Without
+    /// `with_alone`, the adapter made alone, which costs as much training as all rounds, is left
+    /// out.
     ///
     /// # Errors
     /// If there is no held-out data, a loss is not finite, or training fails.
-    pub fn evaluate(&self, cancel: &CancellationToken) -> Result<LossComparison, PipelineError> {
-        let learning = &*self.learning;
-        let data = learning.examples();
+    pub fn evaluate(
+        &self,
+        with_alone: bool,
+        cancel: &CancellationToken,
+    ) -> Result<Evaluation, PipelineError> {
+        let data = self.learning.examples();
         if data.set.held_out.is_empty() {
             return Err(PipelineError::NoHeldOut);
         }
-        let federated = self.state().global.clone();
-        let round = Round(federated.applied());
+        let common = self.state().global.clone();
+        let round = Round(common.applied());
         timed(&*self.observer, round, Stage::Evaluate, || {
-            let local = self.train_alone(federated.applied(), &data, cancel)?;
-            let held_out = &data.set.held_out;
-            if cancel.is_cancelled() {
-                return Err(PipelineError::Cancelled);
-            }
-            let trainer = learning.trainer()?;
-            let base = trainer.evaluate(None, held_out)?;
-            let loss =
-                |adapter: &GlobalAdapter| finite(trainer.evaluate(Some(adapter), held_out)?.loss);
-            Ok(LossComparison {
-                base: finite(base.loss)?,
-                local: loss(&local)?,
-                federated: loss(&federated)?,
-                examples: base.examples,
-                tokens: base.tokens,
-                sample: self.sample(&federated, held_out)?,
-            })
+            let personal = Search::personal(self, &common);
+            let alone = match with_alone {
+                true => Search::alone(self, &common)?,
+                false => None,
+            };
+            let searches = [&personal, &alone].into_iter().flatten();
+            let planned = searches.map(|search| search.planned() as u64).sum();
+            let done = Cell::new(0);
+            let work = Work { pipeline: self, data: &data, cancel, round, planned, done };
+            let run = |search: Option<Search>| search.map(|search| search.run(&work)).transpose();
+            let (personal, alone) = (run(personal)?, run(alone)?);
+            self.compare(&common, personal, alone, &data, cancel)
         })
     }
 
-    /// Writes the common adapter as a PEFT folder; returns the adapter's object.
-    ///
-    /// # Errors
-    /// If the folder cannot be written.
-    pub fn export(&self, folder: &std::path::Path) -> Result<ObjectRef, PipelineError> {
-        let global = self.state().global.clone();
-        fedshield_train::adapter::export_peft(folder, &global, &self.learning.base())?;
-        self.terms.rendering.write(folder)?;
-        Ok(ObjectRef::of(&global.to_bytes()))
-    }
-
-    fn train_alone(
+    fn compare(
         &self,
-        rounds: u64,
+        common: &GlobalAdapter,
+        personal: Option<Homemade>,
+        alone: Option<Homemade>,
         data: &Examples,
         cancel: &CancellationToken,
-    ) -> Result<GlobalAdapter, PipelineError> {
-        let (learning, terms) = (&*self.learning, &self.terms);
-        let mut local = learning.first_adapter(terms)?;
-        let steps = rounds * terms.settings.steps as u64;
-        for t in 0..rounds {
-            let seed = Use::LocalOnly.digest(&[&t.to_le_bytes(), &terms.me.0.to_le_bytes()]);
-            let done = t * terms.settings.steps as u64;
-            let on_step = |step: TrainingStep| {
-                let step = TrainingStep { step: done + step.step, steps, ..step };
-                self.observer.step(Round(t), Stage::Evaluate, step);
-            };
-            let settings = &terms.settings;
-            let task = Task { purpose: "local-only", global: &local, settings, seed: seed.0 };
-            let result = learning.train(&task, data, cancel, &on_step)?;
-            local = local.with_trained(&result.theta)?;
-        }
-        Ok(local)
-    }
-
-    fn sample(
-        &self,
-        federated: &GlobalAdapter,
-        held_out: &[TokenizedExample],
-    ) -> Result<Option<SampleAnswer>, PipelineError> {
-        let learning = &*self.learning;
-        let Some(held_out) = held_out.first() else { return Ok(None) };
-        let shown = held_out.shown()?;
-        let trainer = learning.trainer()?;
-        let answer = |adapter: Option<&dyn Adapter>| {
-            let greedy =
-                Sampling { max_tokens: SAMPLE_TOKENS, temperature: 0.0, top_p: 1.0, seed: 0 };
-            trainer.answer(adapter, learning.rendering.template, &shown, &greedy)
+    ) -> Result<Evaluation, PipelineError> {
+        let trainer = self.learning.trainer()?;
+        let (reported, measured_on) = data.reported();
+        let losses = |adapter: Option<&GlobalAdapter>, examples: &[_]| {
+            if cancel.is_cancelled() {
+                return Err(PipelineError::Cancelled);
+            }
+            let adapter = adapter.map(|adapter| adapter as &dyn Adapter);
+            let losses = trainer.evaluate_each(adapter, examples)?;
+            finite(mean_loss(&losses))?;
+            Ok(losses)
         };
-        Ok(Some(SampleAnswer {
-            prompt: question(&shown),
-            reference: shown.answer().to_owned(),
-            before: answer(None)?,
-            after: answer(Some(federated))?,
-        }))
+        let measured = |kind, adapter: &GlobalAdapter, made: Option<&Homemade>| {
+            let validation = losses(Some(adapter), &data.set.held_out)?;
+            let reported = match measured_on {
+                MeasuredOn::Test => losses(Some(adapter), reported)?,
+                MeasuredOn::Validation => validation.clone(),
+            };
+            let (steps, learning_rate) =
+                made.map_or((0, 0.0), |made| (made.steps, made.learning_rate));
+            Ok::<_, PipelineError>(Candidate { kind, validation, reported, steps, learning_rate })
+        };
+        let base = losses(None, reported)?;
+        let with_common = measured(AdapterKind::Common, common, None)?;
+        let mut candidates = Vec::new();
+        for (kind, made) in [(AdapterKind::Personal, &personal), (AdapterKind::Alone, &alone)] {
+            if let Some(made) = made {
+                candidates.push(measured(kind, &made.adapter, Some(made))?);
+            }
+        }
+        let best = best_of(&with_common, &candidates);
+        let (of_best, kind) = (&best.reported, best.kind);
+        let of = |kind| candidates.iter().find(|candidate: &&Candidate| candidate.kind == kind);
+        let alone_losses = of(AdapterKind::Alone).map(|candidate| &candidate.reported);
+        let made = |made: &Option<Homemade>| made.as_ref().map(|made| made.adapter.clone());
+        let (personal, alone) = (made(&personal), made(&alone));
+        let best_adapter = match kind {
+            AdapterKind::Common => Some(common),
+            AdapterKind::Personal => personal.as_ref(),
+            AdapterKind::Alone => alone.as_ref(),
+        };
+        let evaluation = Evaluation {
+            measured_on,
+            examples: base.len() as u64,
+            tokens: base.iter().map(|loss: &ExampleLoss| loss.tokens as u64).sum(),
+            validation_examples: best.validation.len() as u64,
+            base: mean_loss(&base),
+            common: with_common.loss(),
+            personal: of(AdapterKind::Personal).map(Candidate::loss),
+            alone: of(AdapterKind::Alone).map(Candidate::loss),
+            best: kind,
+            against_base: PairedDifference::of(&base, of_best),
+            against_alone: alone_losses.and_then(|alone| PairedDifference::of(alone, of_best)),
+            samples: self.sample_answers([alone.as_ref(), Some(common), best_adapter], reported)?,
+        };
+        let comparison = Comparison::of(&evaluation, common.applied());
+        self.keep(name::BEST, &KeptChoice { common: common.digest(), comparison })?;
+        Ok(evaluation)
     }
-}
 
-/// The last user message of an example.
-fn question(example: &Example) -> String {
-    let turns = example.turns();
-    let asked = turns.iter().rev().find(|turn| turn.role == Role::User);
-    asked.map(|turn| turn.said().to_owned()).unwrap_or_default()
+    /// The adapter of `kind` that belongs to the common one of now; `None` if it was not made.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn adapter_of(
+        &self,
+        kind: AdapterKind,
+    ) -> Result<Option<GlobalAdapter>, PipelineError> {
+        let common = self.state().global.clone();
+        match kind {
+            AdapterKind::Common => Ok(Some(common)),
+            AdapterKind::Personal => self.homemade(name::PERSONAL, &common, &common.plain()),
+            AdapterKind::Alone => {
+                let start = self.learning.first_adapter(&self.terms)?.plain();
+                self.homemade(name::ALONE, &common, &start)
+            }
+        }
+    }
+
+    /// The last comparison, if it was made with the common adapter of now.
+    ///
+    /// # Errors
+    /// If it cannot be read.
+    pub(crate) fn comparison(&self) -> Result<Option<Comparison>, PipelineError> {
+        let bytes = self.secrets.get(name::BEST)?;
+        let kept: Option<KeptChoice> = bytes.and_then(|bytes| postcard::from_bytes(&bytes).ok());
+        let common = self.state().global.digest();
+        Ok(kept.filter(|kept| kept.common == common).map(|kept| kept.comparison))
+    }
 }

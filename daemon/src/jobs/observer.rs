@@ -1,6 +1,7 @@
 //! Observing jobs: progress for the operator, durations for reports.
 
 use fedshield_protocol::ids::{MemberIndex, Round};
+use fedshield_train::Progress;
 
 use crate::control::api::Condition;
 use crate::learning::DataLook;
@@ -57,6 +58,17 @@ pub struct TrainingStep {
     pub loss: f64,
     /// Tokens processed per second.
     pub tokens_per_second: f64,
+}
+
+impl From<&Progress> for TrainingStep {
+    fn from(step: &Progress) -> Self {
+        Self {
+            step: step.step as u64,
+            steps: step.steps as u64,
+            loss: step.loss,
+            tokens_per_second: step.tokens_per_second,
+        }
+    }
 }
 
 /// The sender of a parsed partial decryption, and the reason if it was rejected.

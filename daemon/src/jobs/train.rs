@@ -41,7 +41,7 @@ impl Pipeline {
         let seed = Use::Batches.digest(&[beacon.as_bytes(), &me]).0;
         let result = timed(&*self.observer, round, Stage::Train, || {
             let on_step = |step| self.observer.step(round, Stage::Train, step);
-            let task = Task { purpose: "round", global, settings: &self.terms.settings, seed };
+            let task = Task { global, settings: &self.terms.settings, seed };
             self.learning.train(&task, &data, cancel, &on_step)
         })?;
         let losses = &result.stats.losses;

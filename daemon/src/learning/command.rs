@@ -57,7 +57,7 @@ pub(super) struct CommandTrainer {
 
 /// The input of one run.
 pub(super) struct Run<'a> {
-    /// `round`, or `local-only` for the comparison on held-out data.
+    /// `round`; for adapters that are not sent, `local-only` or `personal`.
     pub(super) purpose: &'static str,
     /// The examples to train on.
     pub(super) examples: &'a [TokenizedExample],

@@ -10,9 +10,10 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, TryLockError};
 use std::time::{Duration, Instant};
 
-use fedshield_train::TrainError;
-use fedshield_train::data::{Changes, DataSet, DataSettings, TokenizedExample};
+use fedshield_train::data::{Changes, DataSet, DataSettings, Part, TokenizedExample};
 use fedshield_train::text::TextTokenizer;
+use fedshield_train::{TrainError, Valid};
+use serde::{Deserialize, Serialize};
 
 use super::sample::sample;
 use crate::control::api::{Condition, Severity};
@@ -33,28 +34,46 @@ pub const SKIPPED_CONDITION: &str = "data-skipped";
 pub(super) struct DataSources {
     pub(super) train: Vec<PathBuf>,
     pub(super) held_out: Vec<PathBuf>,
+    pub(super) test: Vec<PathBuf>,
     pub(super) tokenizer: TextTokenizer,
-    /// `held_out` is the fraction that is held out if no held-out files are named.
-    pub(super) settings: DataSettings,
+    /// `held_out` and `test` are the fractions taken where no files are named for them.
+    pub(super) settings: Valid<DataSettings>,
 }
 
 impl DataSources {
     fn read(&self) -> Result<Examples, TrainError> {
-        let mut settings = self.settings.clone();
-        if !self.held_out.is_empty() {
-            settings.held_out = 0.0;
-        }
+        let settings = self.settings.with(|settings| {
+            let fraction = |files: &[PathBuf], fraction| match files.is_empty() {
+                true => fraction,
+                false => 0.0,
+            };
+            settings.held_out = fraction(&self.held_out, settings.held_out);
+            settings.test = fraction(&self.test, settings.test);
+        })?;
         let mut set = DataSet::load(&self.train, &self.tokenizer, &settings)?;
-        if !self.held_out.is_empty() {
-            let held_out = DataSet::load_held_out(&self.held_out, &self.tokenizer, &settings)?;
-            set = set.with_held_out(held_out);
+        for (part, files) in [(Part::HeldOut, &self.held_out), (Part::Test, &self.test)] {
+            if !files.is_empty() {
+                let apart = DataSet::load_held_out(files, &self.tokenizer, &settings)?;
+                set = set.with_part(part, apart);
+            }
         }
         Ok(Examples { sample: sample(&set.held_out), set })
     }
 
     fn stamps(&self) -> Result<Vec<Stamp>, TrainError> {
-        self.train.iter().chain(&self.held_out).map(|path| Stamp::of(path)).collect()
+        let files = self.train.iter().chain(&self.held_out).chain(&self.test);
+        files.map(|path| Stamp::of(path)).collect()
     }
+}
+
+/// A part of a member's data that nothing is trained on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum MeasuredOn {
+    /// Nothing was chosen by it.
+    Test,
+    /// What is best was chosen by it, which flatters the chosen.
+    Validation,
 }
 
 /// The examples of the data files when they were read.
@@ -65,6 +84,14 @@ pub(crate) struct Examples {
 }
 
 impl Examples {
+    /// The part that losses are reported on.
+    pub(crate) fn reported(&self) -> (&[TokenizedExample], MeasuredOn) {
+        match self.set.test.is_empty() {
+            true => (&self.set.held_out, MeasuredOn::Validation),
+            false => (&self.set.test, MeasuredOn::Test),
+        }
+    }
+
     /// The condition about records that were left out; `None` if there are none.
     pub(crate) fn skipped(&self) -> Option<Condition> {
         let skipped = &self.set.skipped;

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Draft, Manifest, TermsFields, Training};
+use fedshield_train::Valid;
 use fedshield_train::adapter::{AdapterRendering, PeftAdapter};
 use fedshield_train::data::{DataSettings, DataSummary};
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
@@ -21,14 +22,14 @@ use crate::terms::Plan;
 /// time, because they may change.
 #[derive(Clone)]
 pub struct TermsChecker {
-    config: ModelConfig,
+    config: Valid<ModelConfig>,
     tokenizer: TextTokenizer,
     sources: LearningSources,
 }
 
 impl TermsChecker {
     pub(super) fn new(
-        config: ModelConfig,
+        config: Valid<ModelConfig>,
         tokenizer: TextTokenizer,
         sources: LearningSources,
     ) -> Self {
@@ -101,7 +102,7 @@ impl Examination<'_> {
     pub(super) fn examine(
         &self,
         training: &Training,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         rendering: AdapterRendering,
     ) -> Result<Examined, PipelineError> {
         if settings.algorithm == Algorithm::FedSb && self.sources.command.is_some() {
@@ -132,7 +133,7 @@ pub(super) fn named_adapter(
     config: &ModelConfig,
     path: &Path,
     wanted: Digest,
-    settings: &FederatedSettings,
+    settings: &Valid<FederatedSettings>,
 ) -> Result<GlobalAdapter, PipelineError> {
     let missing =
         |found: String| PipelineError::FirstAdapter { path: path.to_path_buf(), wanted, found };
@@ -155,21 +156,24 @@ fn read_data(
     template: Template,
     max_length: usize,
 ) -> Result<DataFiles, PipelineError> {
-    let (held_out, reading) = (sources.held_out_fraction, sources.reading.clone());
+    let (held_out, test) = (sources.held_out_fraction, sources.test_fraction);
+    let reading = sources.reading.clone();
     // Only a trainer command needs the text.
     let keeps_text = sources.command.is_some();
     DataFiles::open(DataSources {
         train: sources.train.clone(),
         held_out: sources.held_out.clone(),
+        test: sources.test.clone(),
         tokenizer,
-        settings: DataSettings {
+        settings: Valid::new(DataSettings {
             template,
             max_length,
             held_out,
+            test,
             reading,
             keeps_text,
             spill: sources.spill.clone(),
-        },
+        })?,
     })
     .map_err(PipelineError::Data)
 }

@@ -93,7 +93,7 @@ impl Activation {
     /// The files that an attempt reads.
     fn files(&self) -> Vec<std::path::PathBuf> {
         let sources = &self.sources;
-        let data = sources.train.iter().chain(&sources.held_out);
+        let data = sources.files();
         data.chain([&sources.model, &sources.first_adapter]).cloned().collect()
     }
 }

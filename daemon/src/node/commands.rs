@@ -109,7 +109,7 @@ impl Node {
                 let ledger = Arc::clone(&self.ledger);
                 self.with_pipeline(reply, move |pipeline| export(pipeline, &ledger, request));
             }
-            ControlCommand::Evaluate(reply) => self.evaluate(reply),
+            ControlCommand::Evaluate(request, reply) => self.evaluate(request, reply),
             ControlCommand::Pause(by, reply) => self.pause(by, reply).await?,
             ControlCommand::Resume(reply) => self.resume(reply).await?,
             ControlCommand::Doctor(reply) => {

@@ -158,7 +158,7 @@ fn refuse(command: ControlCommand, error: &ApiError) {
         ControlCommand::Members(reply) => no(reply, error),
         ControlCommand::Rounds(reply) => no(reply, error),
         ControlCommand::Export(_, reply) => no(reply, error),
-        ControlCommand::Evaluate(reply) => no(reply, error),
+        ControlCommand::Evaluate(_, reply) => no(reply, error),
         ControlCommand::Pause(_, reply) => no(reply, error),
         ControlCommand::PeerAdd(_, reply) | ControlCommand::PeerRemove(_, reply) => {
             no(reply, error)

@@ -124,7 +124,7 @@ impl Startup {
     }
 
     async fn check_data(&self, mut model: OpenedModel) -> Result<OpenedModel, NodeError> {
-        let files = self.sources.train.iter().chain(&self.sources.held_out).cloned().collect();
+        let files = self.sources.files().cloned().collect();
         let mut waiter = Waiter::new(&self.conditions, files);
         loop {
             let checked;

@@ -195,6 +195,8 @@ pub(super) fn sources(config: &Config, home: &Home) -> Result<LearningSources, N
         train: config.data.train.clone(),
         held_out: config.data.held_out.clone(),
         held_out_fraction: config.data.held_out_fraction.unwrap_or(DEFAULT_HELD_OUT),
+        test: config.data.test.clone(),
+        test_fraction: config.data.test_fraction.unwrap_or(0.0),
         device,
         gradient_checkpointing: config.training.gradient_checkpointing,
         packing: config.training.packing,

@@ -7,7 +7,7 @@ use fedshield_train::adapter::{LoraAdapter, PeftAdapter};
 use fedshield_train::data::{Chat as Conversation, Example, Role, Turn};
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
-use fedshield_train::{Answer, ComputeDevice, Generation, Sampling, TrainSettings, Trainer};
+use fedshield_train::{Answer, ComputeDevice, Generation, Sampling, TrainSettings, Trainer, Valid};
 use serde::Serialize;
 
 use super::{OfflineError, RenderingChoice, rendering};
@@ -87,11 +87,12 @@ impl Chat {
             ),
             None => None,
         };
-        let settings = TrainSettings {
+        let settings = Valid::new(TrainSettings {
             base_precision: question.base_precision,
             device: question.device,
             ..TrainSettings::default()
-        };
+        })
+        .map_err(OfflineError::Model)?;
         let trainer = Trainer::new(model, settings).map_err(OfflineError::Model)?;
         let mut sides = Vec::new();
         if question.compare || adapter.is_none() {

@@ -1,12 +1,15 @@
-//! The quality of an adapter on given examples: loss, exact answers, and sample answers.
+//! The quality of adapters on given examples: loss, exact answers, and sample answers.
 
 use std::path::PathBuf;
 
-use fedshield_train::adapter::{Adapter, PeftAdapter};
+use fedshield_train::adapter::{Adapter, LoraAdapter, PeftAdapter};
 use fedshield_train::data::{DataSet, DataSettings, Role, TokenizedExample};
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
-use fedshield_train::{ComputeDevice, Sampling, TrainError, TrainSettings, Trainer};
+use fedshield_train::{
+    ComputeDevice, ExampleLoss, PairedDifference, Sampling, TrainError, TrainSettings, Trainer,
+    Valid, mean_loss,
+};
 use serde::Serialize;
 
 use super::{OfflineError, RenderingChoice, rendering};
@@ -14,8 +17,8 @@ use super::{OfflineError, RenderingChoice, rendering};
 /// What to measure.
 #[derive(Debug, Clone)]
 pub struct EvaluateQuestion {
-    /// PEFT folder.
-    pub adapter: PathBuf,
+    /// PEFT folders, at least one.
+    pub adapters: Vec<PathBuf>,
     /// Hugging Face folder or GGUF file.
     pub model: PathBuf,
     /// Data files in any supported format; every example in them is evaluated.
@@ -53,10 +56,24 @@ pub struct EvaluateReport {
     pub base_bytes: usize,
     /// The base model alone.
     pub base: Score,
-    /// The base model with the adapter.
-    pub adapted: Score,
+    /// The base model with each adapter, in the order of the question.
+    pub adapters: Vec<AdapterScore>,
     /// Sample answers.
     pub samples: Vec<SampleAnswers>,
+}
+
+/// One adapter.
+#[derive(Debug, Clone, Serialize)]
+pub struct AdapterScore {
+    /// Its folder.
+    pub adapter: PathBuf,
+    /// Its score.
+    #[serde(flatten)]
+    pub score: Score,
+    /// Loss of the base model minus its loss; `None` with fewer than two examples.
+    pub against_base: Option<PairedDifference>,
+    /// Loss of the first adapter minus its loss.
+    pub against_first: Option<PairedDifference>,
 }
 
 /// The score of one model.
@@ -79,7 +96,7 @@ pub struct AnswerScore {
     pub compared: usize,
 }
 
-/// One question and three answers.
+/// One question and its answers.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct SampleAnswers {
     /// The last question of the user.
@@ -88,47 +105,66 @@ pub struct SampleAnswers {
     pub reference: String,
     /// The base model's answer.
     pub base: String,
-    /// The answer with the adapter.
-    pub adapted: String,
+    /// The answers with each adapter.
+    pub adapted: Vec<String>,
 }
 
-/// Measures an adapter on every example of the files.
+/// Measures adapters on every example of the files. How examples are rendered goes by the first of
+/// them.
 ///
 /// # Errors
 /// A model, adapter or line that cannot be used; a loss that is not a finite number.
 pub fn evaluate(question: &EvaluateQuestion) -> Result<EvaluateReport, OfflineError> {
     let mut model = super::open_model(&question.model)?;
-    let folder = Some(question.adapter.as_path());
+    let folder = question.adapters.first().map(PathBuf::as_path);
     let template = rendering(&question.rendering, folder, &mut model.tokenizer)?;
-    let adapter = PeftAdapter::open(&question.adapter)
-        .and_then(|peft| peft.lora(&model.config))
-        .map_err(OfflineError::Adapter)?;
-    let settings = DataSettings {
+    let open = |folder: &PathBuf| {
+        PeftAdapter::open(folder)
+            .and_then(|peft| peft.lora(&model.config))
+            .map_err(OfflineError::Adapter)
+    };
+    let adapters = question.adapters.iter().map(open).collect::<Result<Vec<_>, _>>()?;
+    let settings = Valid::new(DataSettings {
         template,
         max_length: question.max_length,
         held_out: 0.0,
         ..DataSettings::default()
-    };
+    })
+    .map_err(OfflineError::Data)?;
     let data =
         DataSet::load(&question.data, &model.tokenizer, &settings).map_err(OfflineError::Data)?;
-    let train = TrainSettings {
+    let train = Valid::new(TrainSettings {
         batch_size: question.batch_size,
         base_precision: question.base_precision,
         device: question.device,
         ..TrainSettings::default()
-    };
+    })
+    .map_err(OfflineError::Work)?;
     let trainer = Trainer::new(model, train).map_err(OfflineError::Model)?;
     let work = Work { question, template, trainer, examples: &data.train };
-    let (base, tokens) = work.score(None).map_err(OfflineError::Work)?;
-    let (adapted, _) = work.score(Some(&adapter)).map_err(OfflineError::Work)?;
+    let score = |adapter: Option<&LoraAdapter>| work.score(adapter).map_err(OfflineError::Work);
+    let (base, of_base) = score(None)?;
+    let adapted = adapters.iter().map(|adapter| score(Some(adapter)));
+    let adapted = adapted.collect::<Result<Vec<_>, _>>()?;
+    let scores = question.adapters.iter().zip(&adapted).enumerate();
+    let scores = scores.map(|(index, (adapter, (score, losses)))| AdapterScore {
+        adapter: adapter.clone(),
+        score: *score,
+        against_base: PairedDifference::of(&of_base, losses),
+        against_first: match adapted.first() {
+            Some((_, first)) if index > 0 => PairedDifference::of(first, losses),
+            _ => None,
+        },
+    });
+    let scores = scores.collect();
     Ok(EvaluateReport {
         examples: data.train.len(),
-        tokens,
+        tokens: of_base.iter().map(|loss| loss.tokens).sum(),
         truncated: data.truncated,
         base_bytes: work.trainer.base_bytes(),
         base,
-        adapted,
-        samples: work.samples(&adapter).map_err(OfflineError::Work)?,
+        adapters: scores,
+        samples: work.samples(&adapters).map_err(OfflineError::Work)?,
     })
 }
 
@@ -140,14 +176,18 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn score(&self, adapter: Option<&dyn Adapter>) -> Result<(Score, usize), TrainError> {
-        let evaluation = self.trainer.evaluate(adapter, self.examples)?;
-        if !evaluation.loss.is_finite() {
+    fn score(
+        &self,
+        adapter: Option<&LoraAdapter>,
+    ) -> Result<(Score, Vec<ExampleLoss>), TrainError> {
+        let adapter = adapter.map(|adapter| adapter as &dyn Adapter);
+        let losses = self.trainer.evaluate_each(adapter, self.examples)?;
+        let loss = mean_loss(&losses);
+        if !loss.is_finite() {
             return Err(TrainError::NotFinite { step: 0, what: "loss" });
         }
         let exact = self.exact(adapter)?;
-        let (loss, perplexity) = (evaluation.loss, evaluation.perplexity());
-        Ok((Score { loss, perplexity, exact }, evaluation.tokens))
+        Ok((Score { loss, perplexity: loss.exp(), exact }, losses))
     }
 
     fn exact(&self, adapter: Option<&dyn Adapter>) -> Result<Option<AnswerScore>, TrainError> {
@@ -171,7 +211,7 @@ impl Work<'_> {
         Ok((compared > 0).then_some(AnswerScore { equal, compared }))
     }
 
-    fn samples(&self, adapter: &dyn Adapter) -> Result<Vec<SampleAnswers>, TrainError> {
+    fn samples(&self, adapters: &[LoraAdapter]) -> Result<Vec<SampleAnswers>, TrainError> {
         let mut samples = Vec::new();
         for example in self.examples.iter().take(self.question.samples) {
             let shown = example.shown()?;
@@ -185,7 +225,10 @@ impl Work<'_> {
                 question: asked.map(|turn| turn.said().to_owned()).unwrap_or_default(),
                 reference: shown.answer().to_owned(),
                 base: answer(None)?,
-                adapted: answer(Some(adapter))?,
+                adapted: adapters
+                    .iter()
+                    .map(|adapter| answer(Some(adapter)))
+                    .collect::<Result<_, _>>()?,
             });
         }
         Ok(samples)

@@ -12,7 +12,9 @@ use tempfile::TempDir;
 
 use super::export::scratch_folder;
 use crate::adapter_export::{adapter_files, not_written};
-use crate::control::api::{ApiError, ErrorCode, EvidenceView, ExportView, RoundReport};
+use crate::control::api::{
+    AdapterKind, ApiError, ErrorCode, EvidenceView, ExportView, RoundReport,
+};
 use crate::durable::DiskError;
 use crate::home::Home;
 use crate::node::evidence;
@@ -113,6 +115,7 @@ impl OfflineHome {
         Ok(ExportView {
             directory: directory.to_path_buf(),
             files: adapter_files(directory),
+            kind: AdapterKind::Common,
             adapter_digest: adapter.root,
             round,
         })

@@ -5,11 +5,11 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use fedshield_he::{Preset, ciphertext_len};
-use fedshield_train::data::{DataSet, DataSettings};
+use fedshield_train::data::{DataSet, DataSettings, Part};
 use fedshield_train::federated::{
     Algorithm, FederatedSettings, GlobalAdapter, LocalMemory, UpdateSum,
 };
-use fedshield_train::{TrainSettings, Trainer};
+use fedshield_train::{TrainSettings, Trainer, Valid};
 
 use crate::Outcome;
 use crate::cell::{CellResult, Method};
@@ -33,18 +33,18 @@ pub(crate) struct Experiment<'a> {
 impl<'a> Experiment<'a> {
     pub(crate) fn open(options: &'a Options, seed: u64) -> Outcome<Self> {
         let trainer = open_trainer(options, 1)?;
-        let how = DataSettings {
+        let how = Valid::new(DataSettings {
             template: options.template,
             max_length: options.seq,
             held_out: if options.test.is_empty() { options.held_out } else { 0.0 },
             ..DataSettings::default()
-        };
+        })?;
         let load = |path| DataSet::load(std::slice::from_ref(path), trainer.tokenizer(), &how);
         let mut sets = options.data.iter().map(load).collect::<Result<Vec<_>, _>>()?;
         for (set, path) in sets.iter_mut().zip(&options.test) {
             let test = [path.clone()];
             let test = DataSet::load_held_out(&test, trainer.tokenizer(), &how)?;
-            *set = std::mem::take(set).with_held_out(test);
+            *set = std::mem::take(set).with_part(Part::HeldOut, test);
         }
         let data = match options.concentration {
             None => sets,
@@ -69,7 +69,7 @@ impl<'a> Experiment<'a> {
             }
             Method::Centralised => (Some(self.centralised()?), 0),
             Method::Federated(algorithm, rate) => {
-                let (adapter, bytes) = self.federated(&self.options.settings(algorithm, rate))?;
+                let (adapter, bytes) = self.federated(&self.options.settings(algorithm, rate)?)?;
                 (Some(adapter), bytes)
             }
         };
@@ -107,7 +107,7 @@ impl<'a> Experiment<'a> {
 
     /// Plain LoRA: both factors in every round.
     fn alone(&self, trainer: &Trainer, data: &DataSet, order: u64) -> Outcome<GlobalAdapter> {
-        let settings = self.options.settings(Algorithm::FedIt, 0.0);
+        let settings = self.options.settings(Algorithm::FedIt, 0.0)?;
         let mut adapter = trainer.first_adapter(&settings, seed_bytes([self.seed, 0, 0]))?;
         for _ in 0..self.options.rounds {
             let theta = self.round(trainer, &adapter, &settings, data, order)?;
@@ -117,7 +117,7 @@ impl<'a> Experiment<'a> {
     }
 
     /// The common adapter after all rounds, and the bytes of one member's ciphertexts.
-    fn federated(&self, settings: &FederatedSettings) -> Outcome<(GlobalAdapter, u64)> {
+    fn federated(&self, settings: &Valid<FederatedSettings>) -> Outcome<(GlobalAdapter, u64)> {
         let members = self.data.len() as u64;
         let preset = Preset::for_federation(BITS, members as u16)?;
         let mut global = self.trainer.first_adapter(settings, seed_bytes([self.seed, 0, 0]))?;
@@ -152,7 +152,7 @@ impl<'a> Experiment<'a> {
         &self,
         trainer: &Trainer,
         adapter: &GlobalAdapter,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         data: &DataSet,
         order: u64,
     ) -> Outcome<Vec<f32>> {
@@ -163,8 +163,11 @@ impl<'a> Experiment<'a> {
 }
 
 fn open_trainer(options: &Options, accumulation: usize) -> Outcome<Trainer> {
-    let settings =
-        TrainSettings { batch_size: options.batch, accumulation, ..TrainSettings::default() };
+    let settings = Valid::new(TrainSettings {
+        batch_size: options.batch,
+        accumulation,
+        ..TrainSettings::default()
+    })?;
     Ok(Trainer::open(&options.model, settings)?)
 }
 

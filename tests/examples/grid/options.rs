@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
+use fedshield_train::Valid;
 use fedshield_train::federated::{
     AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneSchedule, ServerOptimizer,
 };
@@ -35,7 +36,7 @@ pub(crate) struct Options {
     pub batch: usize,
     pub rounds: u64,
     cells: Option<String>,
-    settings: FederatedSettings,
+    settings: Valid<FederatedSettings>,
 }
 
 impl Options {
@@ -87,7 +88,6 @@ impl Options {
         {
             return Err("--test goes with --split files, one file for each of --data".into());
         }
-        options.settings.check()?;
         Ok(options)
     }
 
@@ -111,9 +111,15 @@ impl Options {
     }
 
     /// The settings of a federated run; those of the other methods follow from them.
-    pub(crate) fn settings(&self, algorithm: Algorithm, rate: f64) -> FederatedSettings {
-        let prune = PruneSchedule::constant(rate);
-        FederatedSettings { algorithm, prune, ..self.settings.clone() }
+    pub(crate) fn settings(
+        &self,
+        algorithm: Algorithm,
+        rate: f64,
+    ) -> Outcome<Valid<FederatedSettings>> {
+        Ok(self.settings.with(|it| {
+            it.algorithm = algorithm;
+            it.prune = PruneSchedule::constant(rate);
+        })?)
     }
 
     /// What a result depends on beside its seed and method: kept with it, so that results of
@@ -125,18 +131,18 @@ impl Options {
             "model": name(&self.model), "data": names(&self.data), "test": names(&self.test),
             "template": self.template.name(), "held_out": self.held_out, "seq": self.seq,
             "members": self.members, "concentration": self.concentration,
-            "batch": self.batch, "rounds": self.rounds, "settings": self.settings,
+            "batch": self.batch, "rounds": self.rounds, "settings": *self.settings,
         })
     }
 }
 
-fn settings(given: &mut Given, rounds: u64) -> Outcome<FederatedSettings> {
+fn settings(given: &mut Given, rounds: u64) -> Outcome<Valid<FederatedSettings>> {
     let target_modules = match given.get("targets", "all".to_owned())?.as_str() {
         "all" => Projection::SEPARATE.to_vec(),
         "attention" => Projection::ATTENTION.to_vec(),
         other => return Err(format!("--targets {other} is not all or attention").into()),
     };
-    Ok(FederatedSettings {
+    Ok(Valid::new(FederatedSettings {
         adapter: AdapterSpec {
             rank: given.get("rank", 16)?,
             alpha: given.get("alpha", 32.0)?,
@@ -151,7 +157,7 @@ fn settings(given: &mut Given, rounds: u64) -> Outcome<FederatedSettings> {
             rounds,
         },
         ..FederatedSettings::default()
-    })
+    })?)
 }
 
 /// `--name value` pairs that nothing has asked for yet.

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
+use fedshield_train::Valid;
 use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::federated::{Algorithm, Factor, FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, SafetensorsSource, write_safetensors};
@@ -73,11 +74,12 @@ fn hang() -> ! {
 fn moved(model: &Path, adapter: &Path, moves: impl Fn(Factor) -> bool) -> GlobalAdapter {
     let config = LoadedModel::open(model).expect("the model can be read").config;
     let peft = PeftAdapter::open(adapter).expect("the adapter can be read");
-    let settings = FederatedSettings {
+    let settings = Valid::new(FederatedSettings {
         adapter: peft.spec().expect("one rank and alpha"),
         algorithm: Algorithm::FedIt,
         ..FederatedSettings::default()
-    };
+    })
+    .expect("the settings are valid");
     let global = peft.global(&config, &settings).expect("the adapter fits the model");
     let mut values = global.trained_values();
     let (a, b) = values.split_at_mut(global.layout().len(Factor::A));

@@ -1,13 +1,13 @@
-//! `adapter eval`: how good an adapter is on given examples. Needs no daemon.
+//! `adapter eval`: how good adapters are on given examples. Needs no daemon.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::config::{BasePrecision, ComputeDevice};
 use fedshieldd::offline::{
-    EvaluateQuestion, EvaluateReport, RenderingChoice, SampleAnswers, Sampling, Score,
-    TemplateDate, evaluate,
+    EvaluateQuestion, EvaluateReport, PairedDifference, RenderingChoice, SampleAnswers, Sampling,
+    Score, TemplateDate, evaluate,
 };
 
 use super::super::JsonFlag;
@@ -24,9 +24,9 @@ use crate::units;
 
 Losses are nats per response token. Answers that are compared are greedy; samples are drawn.")]
 pub struct EvalArgs {
-    /// The adapter's PEFT folder, as `adapter export` writes it
-    #[arg(value_name = "ADAPTER")]
-    pub adapter: PathBuf,
+    /// PEFT folders, as `adapter export` writes them; the others are compared with the first
+    #[arg(value_name = "ADAPTER", required = true)]
+    pub adapters: Vec<PathBuf>,
     /// The base model: a Hugging Face folder or a GGUF file
     #[arg(long, value_name = "PATH")]
     pub model: PathBuf,
@@ -76,6 +76,32 @@ pub struct EvalArgs {
     pub(crate) json: JsonFlag,
 }
 
+impl EvalArgs {
+    /// With the defaults of all other flags.
+    pub(crate) fn of(adapters: &[PathBuf], model: &Path, data: &[PathBuf], json: JsonFlag) -> Self {
+        let Sampling { max_tokens, temperature, top_p, seed } = Sampling::default();
+        Self {
+            adapters: adapters.to_vec(),
+            model: model.to_path_buf(),
+            data: data.to_vec(),
+            template: None,
+            template_date: None,
+            seq: 512,
+            batch: 8,
+            base_precision: BasePrecision::F32,
+            device: ComputeDevice::Auto,
+            exact: 50,
+            short: 16,
+            samples: 3,
+            temperature,
+            top_p,
+            max_tokens,
+            seed,
+            json,
+        }
+    }
+}
+
 /// Runs `adapter eval`.
 ///
 /// # Errors
@@ -100,7 +126,7 @@ pub(super) fn run(args: &EvalArgs) -> Result<(), Failure> {
         }
     }
     let question = EvaluateQuestion {
-        adapter: args.adapter.clone(),
+        adapters: args.adapters.clone(),
         model: args.model.clone(),
         data: args.data.clone(),
         rendering: RenderingChoice {
@@ -131,38 +157,65 @@ fn render(report: &EvaluateReport, colours: Colours) -> String {
         ],
     );
     text.push('\n');
-    let mut table = Table::new(&["model", ">loss", ">change", ">perplexity", ">exact answers"]);
-    for (name, score) in [("base", &report.base), ("with adapter", &report.adapted)] {
-        let before = (name != "base").then_some(report.base.loss);
+    let mut table = Table::new(&[
+        "model",
+        ">loss",
+        ">change",
+        ">95% interval",
+        ">perplexity",
+        ">exact answers",
+    ]);
+    let mut row = |name: &str, score: &Score, against: Option<PairedDifference>| {
         table.row([
             name.to_owned(),
             units::loss(Some(score.loss)),
-            units::change(before, Some(score.loss)),
+            units::change(against.map(|_| report.base.loss), Some(score.loss)),
+            units::interval(against),
             format!("{:.3}", score.perplexity),
             exact(score),
         ]);
+    };
+    row("base", &report.base, None);
+    let names = names(report);
+    for (name, adapter) in names.iter().zip(&report.adapters) {
+        row(name, &adapter.score, adapter.against_base);
     }
     text.push_str(&table.render(colours));
+    let first = names.first().cloned().unwrap_or_default();
+    for (name, adapter) in names.iter().zip(&report.adapters) {
+        if let Some(difference) = adapter.against_first {
+            text.push_str(&format!("{name} against {first}: {}\n", units::difference(&difference)));
+        }
+    }
     for sample in &report.samples {
-        text.push_str(&shown(sample, colours));
+        text.push_str(&shown(sample, &names, colours));
     }
     text
+}
+
+/// What the adapters are called: one alone by what it is, several by their folders.
+fn names(report: &EvaluateReport) -> Vec<String> {
+    match report.adapters.len() {
+        1 => vec!["with adapter".to_owned()],
+        _ => report.adapters.iter().map(|it| it.adapter.display().to_string()).collect(),
+    }
 }
 
 fn exact(score: &Score) -> String {
     score.exact.map_or_else(|| "-".into(), |exact| format!("{} of {}", exact.equal, exact.compared))
 }
 
-fn shown(sample: &SampleAnswers, colours: Colours) -> String {
+fn shown(sample: &SampleAnswers, names: &[String], colours: Colours) -> String {
     // A model may emit anything, escape sequences included.
     let one_line =
         |text: &str| harmless_line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
-    let list = [
+    let mut list = vec![
         ("question", one_line(&sample.question)),
         ("reference", one_line(&sample.reference)),
         ("base", one_line(&sample.base)),
-        ("with adapter", one_line(&sample.adapted)),
     ];
+    let adapted = names.iter().zip(&sample.adapted);
+    list.extend(adapted.map(|(name, answer)| (name.as_str(), one_line(answer))));
     format!("\n{}", facts(colours, &list))
 }
 
@@ -176,9 +229,9 @@ mod tests {
             question: "who\u{202e}?".into(),
             reference: "a\nb".into(),
             base: "\u{1b}]0;owned\u{7}".into(),
-            adapted: "\u{9b}2Jyes\u{200b}".into(),
+            adapted: vec!["\u{9b}2Jyes\u{200b}".into()],
         };
-        let text = shown(&sample, Colours::none());
+        let text = shown(&sample, &["with adapter".to_owned()], Colours::none());
         assert!(!text.contains(['\u{1b}', '\u{7}', '\u{9b}', '\u{202e}', '\u{200b}']), "{text:?}");
         assert!(text.contains("reference     a b\n"), "{text}");
         assert!(text.contains("with adapter  \u{fffd}2Jyes\u{fffd}\n"), "{text}");

@@ -1,10 +1,10 @@
-//! `adapter export`: the common adapter, or another one, in the format of another program.
+//! `adapter export`: an adapter of the node, or another one, in the format of another program.
 
 use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use fedshieldd::config::{Loaded, Overrides};
-use fedshieldd::control::api::{ErrorCode, ExportRequest, ExportView};
+use fedshieldd::control::api::{AdapterKind, ErrorCode, ExportRequest, ExportView, WhichAdapter};
 use fedshieldd::home::Home;
 use fedshieldd::offline::{
     GgufAdapterReport, ModuleNames, PeftFolderReport, adapter_to_gguf, adapter_with_names,
@@ -23,6 +23,7 @@ use crate::table::facts;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fedshield-cli adapter export ./adapter
+  fedshield-cli adapter export ./mine --which best
   python -c 'from peft import PeftModel; PeftModel.from_pretrained(base, \"./adapter\")'
   fedshield-cli adapter export adapter.gguf --format gguf
   fedshield-cli adapter export adapter.gguf --format gguf --from ./adapter --model ./SmolLM2-135M
@@ -35,7 +36,11 @@ pub struct ExportArgs {
     /// A folder that PEFT loads, or a file that llama.cpp loads beside a GGUF file of the base model
     #[arg(long, value_enum, default_value = "peft")]
     pub format: AdapterFormat,
-    /// This PEFT folder instead of the node's common adapter
+    /// Of the node: the federation's adapter, the one trained on at home, or the one that
+    /// `fedshield-cli compare` found best on this node's validation data
+    #[arg(long, value_enum, default_value = "common", conflicts_with = "from")]
+    pub which: Which,
+    /// This PEFT folder instead of an adapter of the node
     #[arg(long, value_name = "DIR")]
     pub from: Option<PathBuf>,
     /// With --format peft: what the checkpoint calls the adapted modules
@@ -46,6 +51,17 @@ pub struct ExportArgs {
     pub model: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: JsonFlag,
+}
+
+/// `--which`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Which {
+    /// The federation's.
+    Common,
+    /// Trained on at home from the common one.
+    Personal,
+    /// The best on this node's validation data.
+    Best,
 }
 
 /// `--format`.
@@ -99,7 +115,7 @@ pub(super) async fn run(args: &ExportArgs, home: &Home) -> Result<(), Failure> {
                 Some(folder) => to_gguf(folder, &model, &args.out)?,
                 None => {
                     let scratch = scratch_folder()?;
-                    common(scratch.path(), home, &screen).await?;
+                    of_node(args, scratch.path(), home, &screen).await?;
                     to_gguf(scratch.path(), &model, &args.out)?
                 }
             };
@@ -108,7 +124,7 @@ pub(super) async fn run(args: &ExportArgs, home: &Home) -> Result<(), Failure> {
     }
 }
 
-/// The PEFT folder `--from`, or the common adapter, under the names that are asked for.
+/// The PEFT folder `--from`, or an adapter of the node, under the names that are asked for.
 async fn peft_folder(args: &ExportArgs, home: &Home, screen: &Screen) -> Result<(), Failure> {
     let names = match args.names {
         Names::Text => ModuleNames::Text,
@@ -121,11 +137,11 @@ async fn peft_folder(args: &ExportArgs, home: &Home, screen: &Screen) -> Result<
         return screen.answer(&renamed(from)?, render_folder);
     }
     if names == ModuleNames::Text {
-        let view = common(&args.out, home, screen).await?;
+        let view = of_node(args, &args.out, home, screen).await?;
         return screen.answer(&view, render);
     }
     let scratch = scratch_folder()?;
-    common(scratch.path(), home, screen).await?;
+    of_node(args, scratch.path(), home, screen).await?;
     screen.answer(&renamed(scratch.path())?, render_folder)
 }
 
@@ -133,11 +149,25 @@ fn to_gguf(adapter: &Path, model: &Path, out: &Path) -> Result<GgufAdapterReport
     adapter_to_gguf(adapter, model, out).map_err(|error| offline_failure(&error))
 }
 
-/// The common adapter as a PEFT folder, from the daemon or from its home.
-async fn common(folder: &Path, home: &Home, screen: &Screen) -> Result<ExportView, Failure> {
-    let request = ExportRequest { directory: absolute(folder)? };
+/// An adapter of the node as a PEFT folder, from the daemon or, if it is the common one, from its
+/// home: the others are sealed.
+async fn of_node(
+    args: &ExportArgs,
+    folder: &Path,
+    home: &Home,
+    screen: &Screen,
+) -> Result<ExportView, Failure> {
+    let which = match args.which {
+        Which::Common => WhichAdapter::Common,
+        Which::Personal => WhichAdapter::Personal,
+        Which::Best => WhichAdapter::Best,
+    };
+    let request = ExportRequest { directory: absolute(folder)?, which };
     Failure::unless_writable(home, &request.directory)?;
     let answer = connection::to(home).export(&request).await;
+    if which != WhichAdapter::Common {
+        return Ok(answer?);
+    }
     let name = base_model(home).map(|path| path.display().to_string()).unwrap_or_default();
     offline::or_home(answer, home, screen, |kept| kept.export(&request.directory, &name))
 }
@@ -159,12 +189,20 @@ fn render(view: &ExportView, colours: Colours) -> String {
         .iter()
         .map(|file| file.file_name().unwrap_or(file.as_os_str()).to_string_lossy().into_owned())
         .collect();
+    let kind = match view.kind {
+        AdapterKind::Common => "the federation's common adapter",
+        AdapterKind::Personal => {
+            "trained on at home: it holds more of this node's data than the common one does"
+        }
+        AdapterKind::Alone => "trained at home on this node's data alone",
+    };
     facts(
         colours,
         &[
             ("folder", view.directory.display().to_string()),
             ("files", names.join(", ")),
-            ("adapter", view.adapter_digest.to_string()),
+            ("which", kind.to_owned()),
+            ("common adapter", view.adapter_digest.to_string()),
             ("after round", view.round.to_string()),
         ],
     )

@@ -16,8 +16,8 @@ pub(super) struct CheckBar {
 
 impl CheckBar {
     pub(super) fn new(question: &DataQuestion) -> Self {
-        let files = question.train.iter().chain(&question.held_out);
-        let bar = ProgressBar::new(files.map(|file| bytes(file)).sum());
+        let files = question.files();
+        let bar = ProgressBar::new(files.iter().map(|(file, _)| bytes(file)).sum());
         let template = "{wide_bar} {bytes} of {total_bytes}, {eta} left; {msg}";
         if let Ok(style) = ProgressStyle::with_template(template) {
             bar.set_style(style);

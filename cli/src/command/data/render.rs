@@ -1,7 +1,9 @@
 //! How the report of `data check` is rendered.
 
 use fedshield_protocol::hidden::{harmless, harmless_line};
-use fedshieldd::offline::{DataReport, FileSummary, Histogram, LengthSummary, Place, Rendered};
+use fedshieldd::offline::{
+    DataReport, FileSummary, Histogram, LengthSummary, Part, Place, Rendered,
+};
 
 use crate::screen::Colours;
 use crate::table::{Table, facts};
@@ -24,6 +26,7 @@ pub(super) fn render(report: &DataReport, colours: Colours) -> String {
             ("template", harmless_line(&report.template)),
             ("to train on", units::count(report.train as u64, "example")),
             ("held out", units::count(report.held_out as u64, "example")),
+            ("for the test", units::count(report.test as u64, "example")),
             (
                 "cut",
                 format!(
@@ -91,7 +94,12 @@ fn files(files: &[FileSummary], colours: Colours) -> String {
     for file in files {
         table.row([
             file.path.display().to_string(),
-            if file.held_out { "held out" } else { "training" }.to_owned(),
+            match file.part {
+                Part::Train => "training",
+                Part::HeldOut => "held out",
+                Part::Test => "test",
+            }
+            .to_owned(),
             forms(file),
             file.bad.to_string(),
         ]);

@@ -67,8 +67,9 @@ pub fn data_facts(data: &DataSummary, colours: Colours) -> Vec<(&'static str, St
         }
     };
     let held_out = data.held_out;
+    let test = if data.test > 0 { format!(", {} for the test", data.test) } else { String::new() };
     let trained = format!(
-        "{} to train on, {held_out} held out, {} tokens at most{cut}",
+        "{} to train on, {held_out} held out{test}, {} tokens at most{cut}",
         examples(data.examples),
         data.longest
     );

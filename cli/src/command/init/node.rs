@@ -91,7 +91,8 @@ fn with_absolute_paths(config: &Config) -> Result<Config, Failure> {
     if let Some(model) = &mut config.model.path {
         *model = existing(model, ErrorCode::ModelUnreadable, "the base model")?;
     }
-    for file in config.data.train.iter_mut().chain(&mut config.data.held_out) {
+    let data = &mut config.data;
+    for file in data.train.iter_mut().chain(&mut data.held_out).chain(&mut data.test) {
         *file = existing(file, ErrorCode::DataUnreadable, "the data")?;
     }
     Ok(config)

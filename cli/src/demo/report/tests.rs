@@ -3,6 +3,7 @@
 use fedshieldd::control::api::RoundOutcome;
 
 use super::*;
+use crate::command::compare::tests::evaluation;
 
 pub(crate) fn outcome(name: &str, digests: &[u8]) -> MemberOutcome {
     let rounds: Vec<RoundReport> = digests
@@ -27,14 +28,7 @@ pub(crate) fn outcome(name: &str, digests: &[u8]) -> MemberOutcome {
         name: name.into(),
         exported: Digest([*digests.last().unwrap_or(&0); 32]),
         rounds,
-        evaluation: Evaluation {
-            base: 2.0,
-            local: Some(1.8),
-            federated: Some(1.5),
-            examples: 10,
-            tokens: 100,
-            sample: None,
-        },
+        evaluation: evaluation(AdapterKind::Common, 1.8, 1.5),
         adapter: PathBuf::from("/nowhere"),
     }
 }
@@ -80,6 +74,12 @@ fn the_json_has_the_documented_fields() {
         adapter: "a".into(),
         verified: true,
         update_ratio: Some(0.7),
+        questions: Some(Answers {
+            asked: 10,
+            right_before: 0,
+            right_after: 7,
+            samples: Vec::new(),
+        }),
         federation_seconds: 1.0,
         total_seconds: 2.0,
     };
@@ -94,8 +94,11 @@ fn the_json_has_the_documented_fields() {
         "/members/0/name",
         "/members/0/adapter_digest",
         "/members/0/held_out_loss/base",
-        "/members/0/held_out_loss/local",
-        "/members/0/held_out_loss/federated",
+        "/members/0/held_out_loss/alone",
+        "/members/0/held_out_loss/common",
+        "/members/0/held_out_loss/best",
+        "/members/0/headline",
+        "/questions/right_after",
         "/ledger",
         "/adapter",
         "/verified",

@@ -5,6 +5,7 @@ mod container;
 mod description;
 mod encode;
 mod folder_vocabulary;
+mod stored;
 #[cfg(test)]
 mod tests;
 mod vocabulary;
@@ -13,8 +14,8 @@ use std::path::Path;
 
 use super::factors::{Adapter, check_fits};
 use super::merge::Deltas;
-use crate::load::{LoadedModel, gguf_is_interleaved, gguf_name};
-use crate::model::{Family, ModelConfig, layer_name, parameter_shapes};
+use crate::load::{LoadedModel, gguf_is_interleaved};
+use crate::model::{ModelConfig, layer_name};
 use crate::{Result, TrainError};
 use container::{GgufWriter, Meta};
 pub use encode::GgufType;
@@ -38,7 +39,7 @@ pub fn export_gguf_adapter(path: &Path, config: &ModelConfig, adapter: &dyn Adap
     let mut factors = Vec::with_capacity(2 * projections.len());
     for one in &projections {
         let name = layer_name(one.layer, &format!("{}.weight", one.projection.path()));
-        let stored = name_of(&name, config, path)?;
+        let stored = stored::name_of(&name, config, path)?;
         let (outputs, inputs) = one.projection.shape(config);
         let ratio = (one.alpha / alpha) as f32;
         let b: Vec<f32> = one.b.iter().map(|value| value * ratio).collect();
@@ -85,21 +86,19 @@ pub fn export_gguf_model(
     let mut metadata = description::model(model, matrices, path)?;
     let vocabulary = vocabulary::read(model)?;
     metadata.extend(vocabulary.metadata);
-    let mut shapes = parameter_shapes(config);
-    if config.tied_head && config.family == Family::Olmo2 {
-        // llama.cpp wants a head of this architecture in any case.
-        shapes.push((HEAD.to_owned(), vec![config.vocab_size, config.hidden_size]));
-    }
-    let mut tensors = Vec::with_capacity(shapes.len() + 2);
-    for (name, shape) in &shapes {
-        tensors.push((name_of(name, config, path)?, shape.clone(), matrices.for_shape(shape)));
-    }
+    let stored = stored::tensors(config, matrices, path)?;
     let tables = description::tables(config);
-    let listed =
-        tables.iter().map(|(name, table)| ((*name).to_owned(), vec![table.len()], GgufType::F32));
-    tensors.extend(listed);
-    let mut writer = GgufWriter::create(path, &metadata, &tensors)?;
-    for ((name, shape), (stored, ..)) in shapes.iter().zip(&tensors) {
+    let listed = stored.iter().map(|tensor| (tensor.name.clone(), tensor.shape(), tensor.kind));
+    let listed: Vec<_> = listed
+        .chain(tables.iter().map(|(name, table)| {
+            let shape = vec![table.len()];
+            ((*name).to_owned(), shape, GgufType::F32)
+        }))
+        .collect();
+    let mut writer = GgufWriter::create(path, &metadata, &listed)?;
+    let parts =
+        stored.iter().flat_map(|tensor| tensor.parts.iter().map(move |part| (tensor, part)));
+    for (tensor, (name, shape)) in parts {
         let source = if config.tied_head && name == HEAD { EMBEDDING } else { name };
         let mut values = model.weights.read(source, shape)?;
         if let Some(delta) = deltas.of(name) {
@@ -110,18 +109,13 @@ pub fn export_gguf_model(
             values.iter_mut().for_each(|weight| *weight += 1.0);
         }
         let rows = shape.first().copied().unwrap_or(1);
-        writer.write(stored, &stored_order(name, values, rows, config))?;
+        writer.write(&tensor.name, &stored_order(name, values, rows, config))?;
     }
     for (name, table) in tables {
         writer.write(name, &table)?;
     }
     writer.finish()?;
     Ok(vocabulary.notes)
-}
-
-fn name_of(name: &str, config: &ModelConfig, path: &Path) -> Result<String> {
-    gguf_name(name, config.family)
-        .ok_or_else(|| TrainError::tensor(path, name, "GGUF has no name for it"))
 }
 
 /// Rows in GGUF's order: those of queries and keys of some architectures are interleaved, so that

@@ -16,7 +16,7 @@ use crate::federated::{
 };
 use crate::load::{SafetensorsSource, write_safetensors};
 use crate::model::{ModelConfig, TensorSource};
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 const CONFIG_FILE: &str = "adapter_config.json";
 const WEIGHTS_FILE: &str = "adapter_model.safetensors";
@@ -219,7 +219,8 @@ impl PeftAdapter {
             let reason = format!("describes {found}, the round's adapter is {wanted}");
             return Err(TrainError::format(&self.path.with_file_name(CONFIG_FILE), reason));
         }
-        let settings = FederatedSettings { adapter: layout.spec(), ..FederatedSettings::default() };
+        let settings =
+            Valid::<FederatedSettings>::default().with(|it| it.adapter = layout.spec())?;
         let result = self.global(model, &settings)?;
         let trained = global.trained_factors();
         for factor in [Factor::A, Factor::B].into_iter().filter(|f| !trained.contains(f)) {
@@ -282,7 +283,7 @@ fn check_is_file(path: &Path) -> Result<u64> {
 pub fn import_peft(
     folder: &Path,
     model: &ModelConfig,
-    settings: &FederatedSettings,
+    settings: &Valid<FederatedSettings>,
 ) -> Result<GlobalAdapter> {
     PeftAdapter::open(folder)?.global(model, settings)
 }

@@ -5,17 +5,18 @@ use std::path::{Path, PathBuf};
 
 use super::example::{Example, Role};
 use super::form::{Form, Understood};
+use super::part::Part;
 use super::reading::{NAMED, OnBadLine};
 use super::records::{Unit, each_batch};
 use super::repeats::{Kept, Repeats};
 use super::report::{
     DataReport, FileSummary, Histogram, LengthSummary, Lengths, Place, Problem, Rendered,
 };
-use super::set::{DataSettings, is_apart};
+use super::set::DataSettings;
 use super::summary::Unknown;
 use crate::model::TokenSequence;
 use crate::text::{self, TextTokenizer, floor_char_boundary};
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// Bytes of each piece of an example's text that are shown.
 const SHOWN_BYTES: usize = 64 << 10;
@@ -38,7 +39,8 @@ pub type OnCheck<'a> = &'a mut dyn FnMut(&CheckProgress<'_>);
 
 impl DataReport {
     /// Reads training files and held-out files, and describes what training would do with them.
-    /// Without held-out files, `settings.held_out` splits the training files.
+    /// Without held-out files, `settings.held_out` splits the training files, and `settings.test`
+    /// without test files.
     ///
     /// # Errors
     /// A file that cannot be opened, or invalid settings. Records that cannot be used are not an
@@ -47,30 +49,35 @@ impl DataReport {
         train: &[PathBuf],
         held_out: &[PathBuf],
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
     ) -> Result<Self> {
-        Self::check_watched(train, held_out, tokenizer, settings, &mut |_| ())
+        let train = train.iter().map(|path| (path.clone(), Part::Train));
+        let held_out = held_out.iter().map(|path| (path.clone(), Part::HeldOut));
+        let files: Vec<_> = train.chain(held_out).collect();
+        Self::check_watched(&files, tokenizer, settings, &mut |_| ())
     }
 
-    /// As [`Self::check`], with progress.
+    /// As [`Self::check`] with the part that each file is for, and with progress. A part with files
+    /// of its own takes nothing of the training files.
     ///
     /// # Errors
     /// Those of [`Self::check`].
     pub fn check_watched(
-        train: &[PathBuf],
-        held_out: &[PathBuf],
+        files: &[(PathBuf, Part)],
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
         on_progress: OnCheck<'_>,
     ) -> Result<Self> {
-        settings.check()?;
-        let fraction = if held_out.is_empty() { settings.held_out } else { 0.0 };
+        let of = |part, fraction| match files.iter().any(|(_, other)| *other == part) {
+            true => 0.0,
+            false => fraction,
+        };
+        let fractions = (of(Part::HeldOut, settings.held_out), of(Part::Test, settings.test));
         let mut check = Check::new(tokenizer, settings, on_progress);
-        for path in train {
-            check.file(path, false, fraction)?;
-        }
-        for path in held_out {
-            check.file(path, true, 0.0)?;
+        for part in [Part::Train, Part::HeldOut, Part::Test] {
+            for (path, _) in files.iter().filter(|(_, of)| *of == part) {
+                check.file(path, part, fractions)?;
+            }
         }
         Ok(check.finish())
     }
@@ -81,7 +88,7 @@ struct Looked {
     number: usize,
     form: Form,
     unknown: Vec<String>,
-    held_out: bool,
+    part: Part,
     sequence: TokenSequence,
     /// Tokens before the cut.
     uncut: usize,
@@ -92,7 +99,7 @@ struct Looked {
 
 struct Check<'a> {
     tokenizer: &'a TextTokenizer,
-    settings: &'a DataSettings,
+    settings: &'a Valid<DataSettings>,
     on_progress: OnCheck<'a>,
     report: DataReport,
     lengths: Lengths,
@@ -106,7 +113,7 @@ struct Check<'a> {
 impl<'a> Check<'a> {
     fn new(
         tokenizer: &'a TextTokenizer,
-        settings: &'a DataSettings,
+        settings: &'a Valid<DataSettings>,
         on_progress: OnCheck<'a>,
     ) -> Self {
         let report = DataReport {
@@ -131,17 +138,21 @@ impl<'a> Check<'a> {
         }
     }
 
-    fn file(&mut self, path: &Path, held_out: bool, fraction: f64) -> Result<()> {
-        let mut summary = FileSummary::new(path, held_out);
+    fn file(&mut self, path: &Path, part: Part, (held_out, test): (f64, f64)) -> Result<()> {
+        let mut summary = FileSummary::new(path, part);
         let (tokenizer, settings) = (self.tokenizer, self.settings);
         let read = each_batch(path, &mut |batch| {
             summary.unit = batch.unit;
-            let is_shown = self.report.rendered.is_none() && !held_out;
+            let is_shown = self.report.rendered.is_none() && part == Part::Train;
             let looked = batch.each(path, &settings.reading.map, |record, understood| {
                 let digest = understood.example.digest();
-                let held_out = held_out || is_apart(&digest, fraction);
-                let mut looked = look(understood, tokenizer, settings, is_shown && !held_out)?;
-                (looked.number, looked.held_out) = (record.number, held_out);
+                let part = match part {
+                    Part::Train => Part::of(&digest, held_out, test),
+                    part => part,
+                };
+                let is_shown = is_shown && part == Part::Train;
+                let mut looked = look(understood, tokenizer, settings, is_shown)?;
+                (looked.number, looked.part) = (record.number, part);
                 // 64 bits of a digest are enough to tell one member's examples apart.
                 looked.digests[0] = first_word(&digest);
                 Ok(looked)
@@ -180,7 +191,7 @@ impl<'a> Check<'a> {
     fn take(&mut self, mut looked: Looked, summary: &mut FileSummary) -> Result<()> {
         let unknown = std::mem::take(&mut looked.unknown);
         *summary.forms.entry(looked.form).or_default() += 1;
-        let Looked { number, sequence, uncut, held_out, .. } = &looked;
+        let Looked { number, sequence, uncut, part, .. } = &looked;
         let place = || Place { path: summary.path.clone(), line: *number, unit: summary.unit };
         self.unknown.note(unknown);
         if *uncut > sequence.ids.len() {
@@ -193,7 +204,7 @@ impl<'a> Check<'a> {
             return Ok(());
         }
         if self.report.rendered.is_none()
-            && !held_out
+            && *part == Part::Train
             && let Some(example) = &looked.example
         {
             self.report.rendered = Some(self.render(example, sequence, place())?);
@@ -202,7 +213,8 @@ impl<'a> Check<'a> {
         self.uncut.add(*uncut);
         self.responses.add(sequence.label_count());
         let file = self.report.files.len();
-        self.kept.push(Kept::new(file, *number, *held_out, looked.digests));
+        self.report.test += usize::from(*part == Part::Test);
+        self.kept.push(Kept::new(file, *number, *part != Part::Train, looked.digests));
         Ok(())
     }
 
@@ -234,8 +246,9 @@ impl<'a> Check<'a> {
     fn finish(mut self) -> DataReport {
         let report = &mut self.report;
         (report.unknown, report.unknown_more) = (self.unknown.names, self.unknown.more);
-        report.held_out = self.kept.iter().filter(|kept| kept.is_held_out()).count();
-        report.train = self.kept.len() - report.held_out;
+        let apart = self.kept.iter().filter(|kept| kept.is_apart()).count();
+        report.train = self.kept.len() - apart;
+        report.held_out = apart - report.test;
         report.histogram = Histogram::new(&self.uncut);
         report.tokens = LengthSummary::new(&self.lengths);
         report.uncut_tokens = LengthSummary::new(&self.uncut);
@@ -256,9 +269,9 @@ impl<'a> Check<'a> {
 }
 
 impl FileSummary {
-    fn new(path: &Path, held_out: bool) -> Self {
+    fn new(path: &Path, part: Part) -> Self {
         let (path, forms) = (path.to_owned(), BTreeMap::new());
-        Self { path, held_out, unit: Unit::Line, forms, bad: 0, is_cut: false }
+        Self { path, part, unit: Unit::Line, forms, bad: 0, is_cut: false }
     }
 }
 
@@ -266,7 +279,7 @@ impl FileSummary {
 fn look(
     understood: Understood,
     tokenizer: &TextTokenizer,
-    settings: &DataSettings,
+    settings: &Valid<DataSettings>,
     is_shown: bool,
 ) -> Result<Looked> {
     let Understood { example, form, unknown } = understood;
@@ -287,7 +300,7 @@ fn look(
         number: 0,
         form,
         unknown,
-        held_out: false,
+        part: Part::Train,
         sequence,
         uncut,
         digests: [0, first_word(&question_digest(&example))],

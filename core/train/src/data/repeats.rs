@@ -12,24 +12,24 @@ pub(super) struct Kept {
     pub(super) example: u64,
     pub(super) question: u64,
     pub(super) number: u32,
-    /// Twice the index of its file, plus one if it is held out.
+    /// Twice the index of its file, plus one if it is not trained on.
     file: u32,
 }
 
 impl Kept {
-    pub(super) fn new(file: usize, number: usize, held_out: bool, digests: [u64; 2]) -> Self {
+    pub(super) fn new(file: usize, number: usize, apart: bool, digests: [u64; 2]) -> Self {
         let [example, question] = digests;
-        let file = short(file).saturating_mul(2) | u32::from(held_out);
+        let file = short(file).saturating_mul(2) | u32::from(apart);
         Self { example, question, number: short(number), file }
     }
 
-    pub(super) fn is_held_out(&self) -> bool {
+    pub(super) fn is_apart(&self) -> bool {
         self.file & 1 == 1
     }
 
     /// Sort key: the order of reading, training examples before all held-out ones.
     fn place(&self) -> (bool, u32, u32) {
-        (self.is_held_out(), self.file, self.number)
+        (self.is_apart(), self.file, self.number)
     }
 }
 
@@ -59,11 +59,11 @@ impl Repeats {
         kept.par_sort_unstable_by_key(|kept| (kept.example, kept.place()));
         for same in kept.chunk_by_mut(|a, b| a.example == b.example) {
             let Some((first, others)) = same.split_first_mut() else { continue };
-            if first.is_held_out() {
+            if first.is_apart() {
                 continue;
             }
             for other in others {
-                if other.is_held_out() {
+                if other.is_apart() {
                     repeats.leaked += 1;
                     note(&mut repeats.leaked_first, [*first, *other]);
                     // So that it is not found again by its question: no training example has this
@@ -78,10 +78,10 @@ impl Repeats {
         kept.par_sort_unstable_by_key(|kept| (kept.question, kept.place()));
         for same in kept.chunk_by(|a, b| a.question == b.question) {
             let Some((first, others)) = same.split_first() else { continue };
-            if first.is_held_out() {
+            if first.is_apart() {
                 continue;
             }
-            for other in others.iter().filter(|other| other.is_held_out()) {
+            for other in others.iter().filter(|other| other.is_apart()) {
                 repeats.leaked_questions += 1;
                 note(&mut repeats.leaked_first, [*first, *other]);
             }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use serde::Serialize;
 
 use super::form::Form;
+use super::part::Part;
 use super::records::Unit;
 use crate::text::Segment;
 
@@ -22,6 +23,8 @@ pub struct DataReport {
     pub train: usize,
     /// Number of held-out examples.
     pub held_out: usize,
+    /// Number of test examples.
+    pub test: usize,
     /// Number of examples truncated to `max_length`.
     pub truncated: usize,
     /// The first of them.
@@ -70,8 +73,8 @@ pub struct DataReport {
 pub struct FileSummary {
     /// Path of the file.
     pub path: PathBuf,
-    /// Whether it is held out from training.
-    pub held_out: bool,
+    /// What it is for.
+    pub part: Part,
     /// Whether its records are lines, items or rows.
     pub unit: Unit,
     /// Number of records that were understood, by form.

@@ -5,13 +5,15 @@ use std::sync::Arc;
 
 use super::example::Example;
 use super::packed::PackedSequence;
+use super::part::Part;
 use super::reading::{OnBadLine, Reading, Skipped};
 use super::records::{Record, each_batch};
 use super::spill::{Piece, Spill};
 use super::summary::Unknown;
 use super::tokenized::{Text, TokenizedExample, short};
 use crate::text::{Template, TextTokenizer, Tokenized};
-use crate::{Result, TrainError};
+use crate::valid::fraction;
+use crate::{Result, TrainError, Valid, Validate};
 
 /// How data is turned into token sequences.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,8 +22,10 @@ pub struct DataSettings {
     pub template: Template,
     /// Maximum length of a sequence in tokens; longer ones are truncated at the end.
     pub max_length: usize,
-    /// Fraction of the examples, in [0, 1), that is held out for evaluation.
+    /// Fraction of the examples, in [0, 1), that is held out: choices are made by it.
     pub held_out: f64,
+    /// Fraction of the examples, in [0, 1), that is kept for the test: nothing is chosen by it.
+    pub test: f64,
     /// How records are read.
     pub reading: Reading,
     /// Whether training examples keep their text with their tokens, for callers that pass it on.
@@ -38,6 +42,7 @@ impl Default for DataSettings {
             template: Template::Alpaca,
             max_length: 512,
             held_out: 0.1,
+            test: 0.0,
             reading: Reading::default(),
             keeps_text: true,
             spill: None,
@@ -50,17 +55,21 @@ impl Default for DataSettings {
 const KEPT_BYTES: usize = 64 << 10;
 const KEPT_BYTES_PER_TOKEN: usize = 256;
 
-/// Tokenised examples, split into training and held-out ones. None of them leaves this member.
+/// Tokenised examples, divided into training, held-out and test ones. None of them leaves this member.
 #[derive(Clone, Debug, Default)]
 pub struct DataSet {
     /// Examples to train on.
     pub train: Vec<TokenizedExample>,
-    /// Examples to evaluate on.
+    /// Examples to evaluate on: what is best is chosen by them.
     pub held_out: Vec<TokenizedExample>,
+    /// Examples to report on: nothing is chosen by them.
+    pub test: Vec<TokenizedExample>,
     /// Number of examples to train on, however many sequences each of them is.
     pub train_examples: usize,
     /// Number of examples to evaluate on.
     pub held_out_examples: usize,
+    /// Number of examples to report on.
+    pub test_examples: usize,
     /// Number of examples truncated to `max_length`.
     pub truncated: usize,
     /// Number of examples left out because truncation removed their whole answer.
@@ -69,8 +78,8 @@ pub struct DataSet {
     pub skipped: Skipped,
     /// Fields of no known meaning.
     pub unknown: Unknown,
-    /// Digests of the content of all lines, dropped ones included, with the side of the split in
-    /// the lowest bit: used to detect changes.
+    /// Digests of the content of all lines, dropped ones included, with the part in the lowest two
+    /// bits: used to detect changes.
     lines: Vec<u128>,
 }
 
@@ -93,7 +102,7 @@ impl DataSet {
     pub fn load(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
     ) -> Result<Self> {
         let set = Self::read(paths, tokenizer, settings)?;
         if !set.train.is_empty() {
@@ -110,16 +119,17 @@ impl DataSet {
         if set.skipped.count > 0 {
             reason.push_str(&format!(": {} cannot be used", set.skipped.count));
         }
-        if !set.held_out.is_empty() {
+        let apart = set.held_out_examples + set.test_examples;
+        if apart > 0 {
             reason.push_str(&format!(
-                ": {} are held out; add lines, or set a smaller held-out fraction",
-                set.held_out.len()
+                ": {apart} are held out or for the test; add lines, or set a smaller fraction"
             ));
         }
         Err(TrainError::data(path, 0, reason))
     }
 
-    /// Reads and tokenises files that are never trained on: all of their examples are held out.
+    /// Reads and tokenises files that are never trained on: all of their examples are in
+    /// [`Self::held_out`].
     ///
     /// # Errors
     /// A record that cannot be used, unless such records are left out; files without any example
@@ -127,9 +137,12 @@ impl DataSet {
     pub fn load_held_out(
         paths: &[PathBuf],
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
     ) -> Result<Self> {
-        let settings = DataSettings { held_out: 0.0, keeps_text: true, ..settings.clone() };
+        let settings = settings.with(|settings| {
+            (settings.held_out, settings.test) = (0.0, 0.0);
+            settings.keeps_text = true;
+        })?;
         let mut set = Self::read(paths, tokenizer, &settings)?;
         std::mem::swap(&mut set.train, &mut set.held_out);
         std::mem::swap(&mut set.train_examples, &mut set.held_out_examples);
@@ -144,15 +157,16 @@ impl DataSet {
         Ok(set)
     }
 
-    /// Adds the held-out examples of `other`; its training examples are dropped.
+    /// Adds the held-out examples of `other` to those of `part`; its other examples are dropped.
     #[must_use]
-    pub fn with_held_out(mut self, other: Self) -> Self {
-        self.held_out.extend(other.held_out);
-        self.lines.extend(other.lines.into_iter().map(|line| line | 1));
+    pub fn with_part(mut self, part: Part, other: Self) -> Self {
+        let (side, count) = self.side(part);
+        side.extend(other.held_out);
+        *count += other.held_out_examples;
+        self.lines.extend(other.lines.into_iter().map(|line| line & !3 | part.bits()));
         self.lines.sort_unstable();
         self.skipped.append(other.skipped);
         self.unknown.append(other.unknown);
-        self.held_out_examples += other.held_out_examples;
         self.truncated += other.truncated;
         self.dropped += other.dropped;
         self
@@ -186,8 +200,11 @@ impl DataSet {
         }
     }
 
-    fn read(paths: &[PathBuf], tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
-        settings.check()?;
+    fn read(
+        paths: &[PathBuf],
+        tokenizer: &TextTokenizer,
+        settings: &Valid<DataSettings>,
+    ) -> Result<Self> {
         let mut set = Self::default();
         let folder = settings.spill.as_deref();
         let spill = folder.map(|folder| Spill::new(folder, settings.reading.map.clone()));
@@ -197,7 +214,7 @@ impl DataSet {
                 let ready = batch.each(path, &settings.reading.map, |record, understood| {
                     let mut ready = Ready::new(&understood.example, tokenizer, settings)?;
                     ready.unknown = understood.unknown;
-                    let is_kept = ready.held_out || settings.keeps_text;
+                    let is_kept = ready.part != Part::Train || settings.keeps_text;
                     ready.text = match spill.is_some() {
                         true => Kept::record(record, is_kept),
                         false => Kept::example(understood.example, is_kept, settings),
@@ -212,17 +229,25 @@ impl DataSet {
         Ok(set)
     }
 
+    /// Digest of the content of all lines and of how they are divided.
+    pub fn digest(&self) -> [u8; 32] {
+        let mut hasher = blake3::Hasher::new_derive_key("fedshield-train v1 data set");
+        for line in &self.lines {
+            hasher.update(&line.to_le_bytes());
+        }
+        *hasher.finalize().as_bytes()
+    }
+
     /// Tokenises examples that are already in memory.
     pub fn new(
         examples: Vec<Example>,
         tokenizer: &TextTokenizer,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
     ) -> Result<Self> {
-        settings.check()?;
         let mut set = Self::default();
         for example in examples {
             let mut ready = Ready::new(&example, tokenizer, settings)?;
-            let is_kept = ready.held_out || settings.keeps_text;
+            let is_kept = ready.part != Part::Train || settings.keeps_text;
             ready.text = Kept::example(example, is_kept, settings);
             set.add(ready, None)?;
         }
@@ -235,12 +260,13 @@ impl DataSet {
         self.lines.shrink_to_fit();
         self.train.shrink_to_fit();
         self.held_out.shrink_to_fit();
+        self.test.shrink_to_fit();
     }
 
     fn take(
         &mut self,
         ready: Result<Ready>,
-        settings: &DataSettings,
+        settings: &Valid<DataSettings>,
         spill: Option<&Arc<Spill>>,
     ) -> Result<()> {
         match (ready, settings.reading.on_bad_line) {
@@ -251,9 +277,18 @@ impl DataSet {
         Ok(())
     }
 
+    /// The examples of a part, and their number.
+    fn side(&mut self, part: Part) -> (&mut Vec<TokenizedExample>, &mut usize) {
+        match part {
+            Part::Train => (&mut self.train, &mut self.train_examples),
+            Part::HeldOut => (&mut self.held_out, &mut self.held_out_examples),
+            Part::Test => (&mut self.test, &mut self.test_examples),
+        }
+    }
+
     fn add(&mut self, ready: Ready, spill: Option<&Arc<Spill>>) -> Result<()> {
         let digest = short(&ready.digest);
-        self.lines.push(u128::from_le_bytes(digest) & !1 | u128::from(ready.held_out));
+        self.lines.push(u128::from_le_bytes(digest) & !3 | ready.part.bits());
         self.unknown.note(ready.unknown);
         self.truncated += usize::from(ready.is_cut);
         self.dropped += usize::from(ready.parts.is_empty());
@@ -265,10 +300,7 @@ impl DataSet {
             (Kept::Record(_) | Kept::Nothing, None) => Text::none(),
             (Kept::Nothing, Some(spill)) => Text::Disk(Arc::clone(spill), Piece::default()),
         };
-        let (side, count) = match ready.held_out {
-            true => (&mut self.held_out, &mut self.held_out_examples),
-            false => (&mut self.train, &mut self.train_examples),
-        };
+        let (side, count) = self.side(ready.part);
         *count += usize::from(!ready.parts.is_empty());
         for (turns, packed) in ready.parts {
             side.push(TokenizedExample::part(&text, digest, turns, packed)?);
@@ -293,7 +325,7 @@ impl Kept {
         }
     }
 
-    fn example(example: Example, is_kept: bool, settings: &DataSettings) -> Self {
+    fn example(example: Example, is_kept: bool, settings: &Valid<DataSettings>) -> Self {
         let kept = KEPT_BYTES + KEPT_BYTES_PER_TOKEN.saturating_mul(settings.max_length);
         match is_kept {
             true if example.text_bytes() > kept => Self::Example(Arc::new(example.shortened(kept))),
@@ -305,41 +337,48 @@ impl Kept {
 
 /// One example on its way into a data set.
 struct Ready {
-    /// The sequences of the example, as many as the template needs, with their turns. All are on
-    /// the same side of the split.
+    /// The sequences of the example, as many as the template needs, with their turns. All are in
+    /// the same part of the data.
     parts: Vec<(usize, PackedSequence)>,
     is_cut: bool,
-    held_out: bool,
+    part: Part,
     digest: [u8; 32],
     unknown: Vec<String>,
     text: Kept,
 }
 
 impl Ready {
-    fn new(example: &Example, tokenizer: &TextTokenizer, settings: &DataSettings) -> Result<Self> {
+    fn new(
+        example: &Example,
+        tokenizer: &TextTokenizer,
+        settings: &Valid<DataSettings>,
+    ) -> Result<Self> {
         let tokenized = settings.tokenize(example, tokenizer)?;
         let is_cut = tokenized.iter().any(|part| part.is_cut);
         let learned = tokenized.into_iter().filter(|part| part.sequence.label_count() > 0);
         let pack = |part: Tokenized| (part.turns, PackedSequence::new(&part.sequence));
         let (unknown, text) = (Vec::new(), Kept::Nothing);
         let digest = example.digest();
-        let held_out = is_apart(&digest, settings.held_out);
-        Ok(Self { parts: learned.map(pack).collect(), is_cut, held_out, digest, unknown, text })
+        let part = Part::of(&digest, settings.held_out, settings.test);
+        Ok(Self { parts: learned.map(pack).collect(), is_cut, part, digest, unknown, text })
     }
 }
 
-impl DataSettings {
-    /// Fails on the first invalid setting.
-    pub(super) fn check(&self) -> Result<()> {
-        if !(0.0..1.0).contains(&self.held_out) {
-            return Err(TrainError::setting("held_out", "must be at least 0 and below 1"));
-        }
+impl Validate for DataSettings {
+    type Error = TrainError;
+
+    fn validate(&self) -> Result<()> {
+        fraction("held_out", self.held_out)?;
+        fraction("test", self.test)?;
+        fraction("held_out and test together", self.held_out + self.test)?;
         if self.max_length < 2 {
             return Err(TrainError::setting("max_length", "must be at least 2"));
         }
         Ok(())
     }
+}
 
+impl DataSettings {
     /// Tokens and loss masks of an example, truncated to `max_length`, in as many sequences as the
     /// template needs.
     pub(super) fn tokenize(
@@ -362,17 +401,4 @@ impl DataSettings {
         }
         Ok(longest)
     }
-}
-
-/// Decides by the example's content alone, so that an example stays on its side of the split
-/// whatever else is in the file.
-pub fn is_held_out(example: &Example, fraction: f64) -> bool {
-    is_apart(&example.digest(), fraction)
-}
-
-/// As [`is_held_out`], by the digest of the example.
-pub(super) fn is_apart(digest: &[u8; 32], fraction: f64) -> bool {
-    let mut word = [0; 8];
-    word.copy_from_slice(&digest[..8]);
-    ((u64::from_le_bytes(word) >> 11) as f64 / (1u64 << 53) as f64) < fraction
 }

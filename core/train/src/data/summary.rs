@@ -47,6 +47,9 @@ pub struct DataSummary {
     pub examples: usize,
     /// Number of examples to evaluate on.
     pub held_out: usize,
+    /// Number of examples to report on.
+    #[serde(default)]
+    pub test: usize,
     /// Length in tokens of the longest sequence, after the cut.
     pub longest: usize,
     /// Number of examples that are longer than the longest sequence, and cut.
@@ -64,12 +67,14 @@ pub struct DataSummary {
 impl DataSet {
     /// The summary of this data set.
     pub fn summary(&self) -> DataSummary {
-        let lengths = self.train.iter().chain(&self.held_out).map(|it| it.token_count());
+        let apart = self.held_out.iter().chain(&self.test);
+        let lengths = self.train.iter().chain(apart).map(|it| it.token_count());
         let reason = |it: &Problem| format!("{}: {}", it.place, it.reason);
         let unknown = self.unknown.names.iter().take(SHOWN);
         DataSummary {
             examples: self.train_examples,
             held_out: self.held_out_examples,
+            test: self.test_examples,
             longest: lengths.max().unwrap_or(0),
             truncated: self.truncated,
             dropped: self.dropped,

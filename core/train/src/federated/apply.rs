@@ -6,7 +6,7 @@
 use super::global::GlobalAdapter;
 use super::mask::Mask;
 use super::settings::FederatedSettings;
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// The sum of a round's quantised updates, and what is needed to turn it into their mean.
 #[derive(Clone, Copy, Debug)]
@@ -83,7 +83,7 @@ impl GlobalAdapter {
     /// coordinate was sent. Where it was not, S is unchanged.
     pub fn apply(
         &self,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         mask: &Mask,
         opened: &UpdateSum<'_>,
     ) -> Result<Self> {

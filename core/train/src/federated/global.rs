@@ -10,7 +10,7 @@ use super::schedule::PruneRule;
 use super::server::ServerOptimizer;
 use super::settings::FederatedSettings;
 use crate::random::Stream;
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// State of one factor; all vectors have the factor's length.
 #[derive(Clone, Debug, PartialEq)]
@@ -50,7 +50,7 @@ impl GlobalAdapter {
     /// The adapter before the first round: A uniform in ±1/sqrt(inputs), which is PEFT's
     /// kaiming-uniform with a = sqrt(5), expanded from `seed` (the federation id); B zero. With
     /// `fed-sb`, B is random too and R zero.
-    pub fn new(layout: AdapterLayout, settings: &FederatedSettings, seed: [u8; 32]) -> Self {
+    pub fn new(layout: AdapterLayout, settings: &Valid<FederatedSettings>, seed: [u8; 32]) -> Self {
         let mut stream = Stream::new(seed, "first factor a");
         let mut a = Vec::with_capacity(layout.len(Factor::A));
         for (module, range) in layout.ranges(Factor::A) {
@@ -70,7 +70,7 @@ impl GlobalAdapter {
     /// is the identity, so that the product is unchanged.
     pub(crate) fn from_values(
         layout: AdapterLayout,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         a: Vec<f32>,
         b: Vec<f32>,
     ) -> Self {
@@ -83,7 +83,7 @@ impl GlobalAdapter {
 
     fn from_factors(
         layout: AdapterLayout,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         [a, b, r]: [Vec<f32>; 3],
     ) -> Self {
         Self {
@@ -140,7 +140,7 @@ impl GlobalAdapter {
     }
 
     /// The mask of the next round. `beacon` is the round's public randomness.
-    pub fn mask(&self, settings: &FederatedSettings, beacon: [u8; 32]) -> Mask {
+    pub fn mask(&self, settings: &Valid<FederatedSettings>, beacon: [u8; 32]) -> Mask {
         if settings.prune.rule == PruneRule::Local || self.algorithm.is_first(self.applied) {
             return Mask::full(self.trained_len());
         }
@@ -156,6 +156,20 @@ impl GlobalAdapter {
         next.set_trained(values)?;
         next.applied += 1;
         Ok(next)
+    }
+
+    /// This adapter as plain LoRA, all of whose factors are trained in every round: the start of
+    /// training alone. Its output is the same.
+    pub fn plain(&self) -> Self {
+        let state = |values: &[f32]| FactorState::new(values.to_vec(), ServerOptimizer::default());
+        Self {
+            layout: self.layout.clone(),
+            algorithm: Algorithm::FedIt,
+            applied: 0,
+            a: state(&self.a.values),
+            b: state(&self.lora_b()),
+            r: state(&[]),
+        }
     }
 
     /// Replaces the values of the trained factors; the count of rounds is unchanged.
@@ -175,7 +189,7 @@ impl GlobalAdapter {
     }
 
     /// Checks that `settings` describe this adapter; the error says what differs.
-    pub fn check_settings(&self, settings: &FederatedSettings) -> Result<()> {
+    pub fn check_settings(&self, settings: &Valid<FederatedSettings>) -> Result<()> {
         let differs = if self.algorithm != settings.algorithm {
             "algorithm"
         } else if self.layout.spec().rank != settings.adapter.rank

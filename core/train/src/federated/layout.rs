@@ -18,6 +18,25 @@ pub struct AdapterSpec {
     pub target_modules: Vec<Projection>,
 }
 
+impl AdapterSpec {
+    pub(super) fn validate(&self) -> Result<()> {
+        check_shape(self.rank, self.alpha, self.target_modules.len())
+    }
+}
+
+fn check_shape(rank: usize, alpha: f64, modules: usize) -> Result<()> {
+    if rank == 0 || rank > 4096 {
+        return Err(TrainError::setting("rank", format!("{rank} is not in 1..=4096")));
+    }
+    if !(alpha.is_finite() && alpha > 0.0) {
+        return Err(TrainError::setting("alpha", "must be a positive number"));
+    }
+    if modules == 0 {
+        return Err(TrainError::setting("target_modules", "at least one is needed"));
+    }
+    Ok(())
+}
+
 impl Default for AdapterSpec {
     fn default() -> Self {
         Self { rank: 8, alpha: 16.0, target_modules: Projection::ATTENTION.to_vec() }
@@ -111,15 +130,7 @@ impl AdapterLayout {
 
     /// Builds a layout from its parts, and checks them.
     pub(crate) fn from_parts(rank: usize, alpha: f64, modules: Vec<ModuleShape>) -> Result<Self> {
-        if rank == 0 || rank > 4096 {
-            return Err(TrainError::setting("rank", format!("{rank} is not in 1..=4096")));
-        }
-        if !(alpha.is_finite() && alpha > 0.0) {
-            return Err(TrainError::setting("alpha", "must be a positive number"));
-        }
-        if modules.is_empty() {
-            return Err(TrainError::setting("target_modules", "at least one is needed"));
-        }
+        check_shape(rank, alpha, modules.len())?;
         let layout = Self { rank, alpha, modules };
         if Factor::ALL.into_iter().any(|factor| layout.len(factor) > u32::MAX as usize) {
             return Err(TrainError::setting("rank", "a factor has more than 2^32 values"));

@@ -52,7 +52,7 @@ impl ServerOptimizer {
         }
     }
 
-    pub(crate) fn check(self) -> Result<()> {
+    pub(super) fn validate(self) -> Result<()> {
         let (eta, decays, epsilon) = match self {
             Self::Plain { eta } => (eta, [0.0, 0.0], 1.0),
             Self::Momentum { eta, beta } => (eta, [beta, 0.0], 1.0),

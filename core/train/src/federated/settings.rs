@@ -6,7 +6,8 @@ use super::algorithm::Algorithm;
 use super::layout::AdapterSpec;
 use super::schedule::{LearningRate, PruneSchedule};
 use super::server::ServerOptimizer;
-use crate::{Result, TrainError};
+use crate::valid::{fraction, positive};
+use crate::{Result, TrainError, Valid, Validate};
 
 /// Everything about learning that the members agree on.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -46,11 +47,11 @@ impl Default for FederatedSettings {
     }
 }
 
-impl FederatedSettings {
+impl Valid<FederatedSettings> {
     /// Bound on the absolute value of every sent coordinate in the round after `applied` applied
     /// ones; the same bits on every machine.
     pub fn clip(&self, applied: u64) -> f32 {
-        (self.clip_factor * self.learning_rate.at(applied) * self.steps as f64) as f32
+        clip(self, self.learning_rate.at(applied))
     }
 
     /// The largest scale at which `round(scale * weight * x)` fits `bits` signed bits for every
@@ -60,23 +61,30 @@ impl FederatedSettings {
         let largest = ((1u64 << (bits.clamp(3, 32) - 1)) - 2) as f64;
         largest / (largest_weight.max(1) as f64 * f64::from(self.clip(applied)))
     }
+}
 
-    /// Fails on the first invalid setting.
-    pub fn check(&self) -> Result<()> {
-        let fraction = |name, value: f64| match (0.0..1.0).contains(&value) {
-            true => Ok(()),
-            false => Err(TrainError::setting(name, format!("{value} is not in [0, 1)"))),
-        };
-        let positive = |name, value: f64| match value.is_finite() && value > 0.0 {
-            true => Ok(()),
-            false => Err(TrainError::setting(name, format!("{value} is not positive"))),
-        };
+fn clip(settings: &FederatedSettings, learning_rate: f64) -> f32 {
+    (settings.clip_factor * learning_rate * settings.steps as f64) as f32
+}
+
+impl Validate for FederatedSettings {
+    type Error = TrainError;
+
+    fn validate(&self) -> Result<()> {
+        self.adapter.validate()?;
         if self.steps == 0 {
             return Err(TrainError::setting("steps", "must be at least 1"));
         }
         positive("learning_rate.peak", self.learning_rate.peak)?;
         positive("learning_rate.last", self.learning_rate.last)?;
         positive("clip_factor", self.clip_factor)?;
+        for rate in [self.learning_rate.peak, self.learning_rate.last] {
+            let bound = clip(self, rate);
+            if !bound.is_normal() {
+                let reason = format!("with a learning rate of {rate} it bounds updates by {bound}");
+                return Err(TrainError::setting("clip_factor", reason));
+            }
+        }
         fraction("prune.start_rate", self.prune.start_rate)?;
         fraction("prune.end_rate", self.prune.end_rate)?;
         fraction("prune.explore", self.prune.explore)?;
@@ -84,6 +92,6 @@ impl FederatedSettings {
         if self.prune.end_rate < self.prune.start_rate {
             return Err(TrainError::setting("prune.end_rate", "must not be below start_rate"));
         }
-        self.server.check()
+        self.server.validate()
     }
 }

@@ -2,12 +2,13 @@
 //! bytes.
 
 use super::*;
+use crate::Valid;
 use crate::model::{ModelConfig, Projection};
 use crate::random::Stream;
 use std::path::Path;
 
-fn settings(algorithm: Algorithm, prune: PruneSchedule) -> FederatedSettings {
-    FederatedSettings {
+fn settings(algorithm: Algorithm, prune: PruneSchedule) -> Valid<FederatedSettings> {
+    Valid::new(FederatedSettings {
         adapter: AdapterSpec {
             rank: 2,
             alpha: 4.0,
@@ -17,10 +18,11 @@ fn settings(algorithm: Algorithm, prune: PruneSchedule) -> FederatedSettings {
         prune,
         learning_rate: LearningRate { peak: 0.01, last: 0.01, rounds: 10 },
         ..FederatedSettings::default()
-    }
+    })
+    .unwrap()
 }
 
-fn layout(settings: &FederatedSettings) -> AdapterLayout {
+fn layout(settings: &Valid<FederatedSettings>) -> AdapterLayout {
     let json = serde_json::json!({
         "model_type": "llama", "hidden_size": 8, "intermediate_size": 12, "num_hidden_layers": 2,
         "num_attention_heads": 2, "num_key_value_heads": 1, "vocab_size": 16,
@@ -29,7 +31,7 @@ fn layout(settings: &FederatedSettings) -> AdapterLayout {
     AdapterLayout::new(&config, &settings.adapter).unwrap()
 }
 
-fn adapter(settings: &FederatedSettings) -> GlobalAdapter {
+fn adapter(settings: &Valid<FederatedSettings>) -> GlobalAdapter {
     GlobalAdapter::new(layout(settings), settings, [5; 32])
 }
 
@@ -48,7 +50,7 @@ struct Member {
 /// values theta.
 fn round(
     global: &GlobalAdapter,
-    settings: &FederatedSettings,
+    settings: &Valid<FederatedSettings>,
     members: &mut [Member],
     stream: &mut Stream,
 ) -> (GlobalAdapter, Vec<Vec<f32>>) {
@@ -101,7 +103,7 @@ fn product(a: &[f32], b: &[f32], rank: usize, scaling: f64) -> Vec<f64> {
 fn inexactness(algorithm: Algorithm, rounds: u64) -> f64 {
     // A bound far above the updates, so that nothing is clipped.
     let settings =
-        FederatedSettings { clip_factor: 5.0, ..settings(algorithm, PruneSchedule::constant(0.0)) };
+        settings(algorithm, PruneSchedule::constant(0.0)).with(|it| it.clip_factor = 5.0).unwrap();
     let mut global = adapter(&settings);
     let mut stream = Stream::new([9; 32], "test");
     let mut worst = 0f64;
@@ -238,8 +240,9 @@ fn canonical_bytes_round_trip_and_name_every_difference() {
     ];
     let algorithms = [Algorithm::FedIt, Algorithm::FedSb];
     for (server, algorithm) in servers.into_iter().flat_map(|s| algorithms.map(|a| (s, a))) {
-        let settings =
-            FederatedSettings { server, ..settings(algorithm, PruneSchedule::constant(0.0)) };
+        let settings = settings(algorithm, PruneSchedule::constant(0.0))
+            .with(|it| it.server = server)
+            .unwrap();
         let first = adapter(&settings);
         let mut stream = Stream::new([1; 32], "test");
         let (next, _) = round(&first, &settings, &mut members(&first), &mut stream);
@@ -295,10 +298,10 @@ fn short(digest: [u8; 32]) -> String {
     digest[..8].iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-fn local(rate: f64) -> FederatedSettings {
+fn local(rate: f64) -> Valid<FederatedSettings> {
     let rule = PruneRule::Local;
     let prune = PruneSchedule { rule, ..PruneSchedule::constant(rate) };
-    FederatedSettings { clip_factor: 1e3, ..settings(Algorithm::FedIt, prune) }
+    settings(Algorithm::FedIt, prune).with(|it| it.clip_factor = 1e3).unwrap()
 }
 
 #[test]

@@ -7,11 +7,11 @@ use super::loaded::LoadedModel;
 use super::names::FolderSource;
 use crate::model::ModelConfig;
 use crate::text::{TextTokenizer, TokenizerFolder};
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// Everything in a folder but the weights.
 struct Described {
-    config: ModelConfig,
+    config: Valid<ModelConfig>,
     config_text: String,
     tokenizer: TextTokenizer,
     tokenizer_bytes: Vec<u8>,
@@ -19,9 +19,9 @@ struct Described {
 
 /// Opens a Hugging Face folder.
 pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
-    let Described { mut config, config_text, tokenizer, tokenizer_bytes } = describe(folder)?;
+    let Described { config, config_text, tokenizer, tokenizer_bytes } = describe(folder)?;
     let weights = FolderSource::open(folder, &config)?;
-    let warnings = super::stored::settle(&mut config, &weights)?;
+    let (config, warnings) = super::stored::settle(&config, &weights)?;
     let mut digest = BaseDigest::new();
     digest.part("config", config_text.as_bytes());
     digest.part("tokenizer", &tokenizer_bytes);
@@ -36,7 +36,7 @@ pub(crate) fn open(folder: &Path) -> Result<LoadedModel> {
 }
 
 /// The shape of a folder's model. Its weights may be missing.
-pub(crate) fn config(folder: &Path) -> Result<ModelConfig> {
+pub(crate) fn config(folder: &Path) -> Result<Valid<ModelConfig>> {
     let path = folder.join("config.json");
     ModelConfig::from_json(&read(&path)?, &path)
 }

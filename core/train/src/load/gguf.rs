@@ -15,12 +15,14 @@ use std::path::Path;
 
 use super::digest::BaseDigest;
 use super::loaded::LoadedModel;
-use crate::Result;
 use crate::model::ModelConfig;
 use crate::text::TextTokenizer;
+use crate::{Result, TrainError, Valid};
 use names::GgufSource;
 
-pub(crate) use names::{gguf_name, is_interleaved as gguf_is_interleaved};
+pub(crate) use names::{
+    gguf_name, is_interleaved as gguf_is_interleaved, is_stacked as gguf_is_stacked,
+};
 pub(crate) use pre::{WRITTEN as WRITTEN_SPLITTINGS, splitting as named_splitting};
 pub(crate) use reader::{GgufFile, Value};
 
@@ -28,9 +30,11 @@ pub(crate) use reader::{GgufFile, Value};
 pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
     let file = GgufFile::open(path)?;
     let tokenizer = tokenizer_of(&file)?;
-    let mut config = config::read(&file)?;
-    config.bos_token_id = tokenizer.bos;
-    config.eos_token_ids.clone_from(&tokenizer.eos);
+    let config = config::read(&file)?.with(|config| {
+        config.bos_token_id = tokenizer.bos;
+        config.eos_token_ids.clone_from(&tokenizer.eos);
+    });
+    let config = config.map_err(|reason| TrainError::format(&file.path, reason))?;
     // The files hold configuration, tokenizer and weights, so the digest covers their bytes for all
     // three.
     let mut digest = BaseDigest::new();
@@ -41,7 +45,7 @@ pub(crate) fn open(path: &Path) -> Result<LoadedModel> {
 }
 
 /// The shape of a GGUF file's model, from metadata alone.
-pub(crate) fn config_at(path: &Path) -> Result<ModelConfig> {
+pub(crate) fn config_at(path: &Path) -> Result<Valid<ModelConfig>> {
     config::read(&GgufFile::open(path)?)
 }
 

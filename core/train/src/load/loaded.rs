@@ -6,7 +6,7 @@ use burn_tensor::Device;
 
 use crate::model::{BasePrecision, Decoder, ModelConfig, TensorSource};
 use crate::text::TextTokenizer;
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// How a model is stored.
 enum Form {
@@ -43,7 +43,7 @@ pub fn open_tokenizer(path: &Path) -> Result<TextTokenizer> {
 ///
 /// # Errors
 /// A model that cannot be read.
-pub fn open_config(path: &Path) -> Result<ModelConfig> {
+pub fn open_config(path: &Path) -> Result<Valid<ModelConfig>> {
     match Form::of(path)? {
         Form::Folder => super::folder::config(path),
         Form::Gguf => super::gguf::config_at(path),
@@ -53,7 +53,7 @@ pub fn open_config(path: &Path) -> Result<ModelConfig> {
 /// A base model: its shape, its tokenizer, and the source of its weights.
 pub struct LoadedModel {
     /// Shape and switches.
-    pub config: ModelConfig,
+    pub config: Valid<ModelConfig>,
     /// The weights, by Hugging Face name.
     pub weights: Box<dyn TensorSource + Send + Sync>,
     /// The tokenizer.

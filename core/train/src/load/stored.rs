@@ -7,41 +7,49 @@ use std::collections::BTreeSet;
 use super::names::FolderSource;
 use super::packed;
 use crate::model::{ModelConfig, TensorSource, layer_name, parameter_shapes};
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 const HEAD: &str = "lm_head.weight";
 const EMBEDDING: &str = "model.embed_tokens.weight";
 /// Name suffixes of tensors that older files store although they follow from the configuration.
 const DERIVED: [&str; 4] =
     [".rotary_emb.inv_freq", ".rotary_emb.cos_cached", ".rotary_emb.sin_cached", ".masked_bias"];
-/// Settles what the stored tensors decide (the head and the biases), and refuses tensors that the
-/// model has no use for. Returns what users of the model should know.
+/// The configuration with what the stored tensors decide (the head and the biases), and what users
+/// of the model should know. Refuses tensors that the model has no use for.
 ///
 /// # Errors
 /// A head that is neither stored nor tied to the embedding; a tensor that the model would not use,
 /// by its name.
-pub(super) fn settle(config: &mut ModelConfig, weights: &FolderSource) -> Result<Option<String>> {
-    settle_head(config, weights)?;
+pub(super) fn settle(
+    config: &Valid<ModelConfig>,
+    weights: &FolderSource,
+) -> Result<(Valid<ModelConfig>, Option<String>)> {
+    let tied_head = is_head_tied(config, weights)?;
     // transformers creates a bias of zeros where the configuration announces one and no file has
     // it.
     let stored = |path: &str| weights.contains(&layer_name(0, &format!("{path}.bias")));
-    config.qkv_bias &= stored("self_attn.q_proj");
-    config.output_bias &= stored("self_attn.o_proj");
-    config.mlp_bias &= stored("mlp.gate_proj");
-    refuse_others(config, weights)?;
+    let config = config.with(|config| {
+        config.tied_head = tied_head;
+        config.qkv_bias &= stored("self_attn.q_proj");
+        config.output_bias &= stored("self_attn.o_proj");
+        config.mlp_bias &= stored("mlp.gate_proj");
+    });
+    let config = config.map_err(|reason| TrainError::format(weights.path(), reason))?;
+    refuse_others(&config, weights)?;
     let unused = weights.stored_names().filter(|name| weights.is_vision(name)).count();
-    Ok((unused > 0).then(|| {
+    let warning = (unused > 0).then(|| {
         format!(
             "{} is a model that also sees: only its text model is used, and {unused} tensors of \
              vision_tower and multi_modal_projector are left out",
             weights.path().display()
         )
-    }))
+    });
+    Ok((config, warning))
 }
 
 /// As in transformers: a stored head that differs from the embedding is the head, whatever
 /// `tie_word_embeddings` says.
-fn settle_head(config: &mut ModelConfig, weights: &FolderSource) -> Result<()> {
+fn is_head_tied(config: &ModelConfig, weights: &FolderSource) -> Result<bool> {
     let stored = weights.contains(HEAD);
     if !config.tied_head && !stored {
         let reason = "missing, and tie_word_embeddings is not true in config.json: transformers \
@@ -49,10 +57,10 @@ fn settle_head(config: &mut ModelConfig, weights: &FolderSource) -> Result<()> {
                       random numbers. If the embedding is the head, set it to true";
         return Err(TrainError::tensor(weights.path(), HEAD, reason));
     }
-    if config.tied_head && stored && weights.contains(EMBEDDING) {
-        config.tied_head = weights.same(EMBEDDING, HEAD)?;
+    match config.tied_head && stored && weights.contains(EMBEDDING) {
+        true => weights.same(EMBEDDING, HEAD),
+        false => Ok(config.tied_head),
     }
-    Ok(())
 }
 
 fn refuse_others(config: &ModelConfig, weights: &FolderSource) -> Result<()> {

@@ -48,8 +48,8 @@ impl Decoder {
     /// # Errors
     /// Those of [`Self::base_gradients`].
     pub fn base_loss(&self, batch: &Batch) -> Result<f64> {
-        let sum = self.loss_sum(&LoraLayers::none(self.config.layers), batch)?;
-        Ok(sum / batch.label_count() as f64)
+        let losses = self.losses(&LoraLayers::none(self.config.layers), batch)?;
+        Ok(losses.iter().sum::<f64>() / batch.label_count() as f64)
     }
 }
 

@@ -13,7 +13,7 @@ mod write;
 use std::path::Path;
 use std::sync::Arc;
 
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid, Validate};
 pub use experts::ExpertShape;
 pub use family::{Activation, Family, NormPlaces, QkNorm};
 pub(crate) use fields::COMMAND_TRAINER;
@@ -156,12 +156,11 @@ impl ModelConfig {
     /// # Errors
     /// A field that is missing or has no usable value, an unknown family or kind of rotary scaling,
     /// or a field that changes the computation and is not implemented here: each by its name.
-    pub fn from_json(text: &str, path: &Path) -> Result<Self> {
+    pub fn from_json(text: &str, path: &Path) -> Result<Valid<Self>> {
         let object: serde_json::Map<String, serde_json::Value> =
             serde_json::from_str(text).map_err(|e| TrainError::format(path, e.to_string()))?;
         let config = raw::config(&object).map_err(|reason| TrainError::format(path, reason))?;
-        config.check().map_err(|reason| TrainError::format(path, reason))?;
-        Ok(config)
+        Valid::new(config).map_err(|reason| TrainError::format(path, reason))
     }
 
     /// A configuration with all sizes zero and the switches that the family alone decides.
@@ -219,9 +218,13 @@ impl ModelConfig {
         let has = |shape: &&ExpertShape| shape.layers.get(layer).copied().unwrap_or(false);
         self.experts.as_ref().filter(has)
     }
+}
+
+impl Validate for ModelConfig {
+    type Error = String;
 
     /// Checks that the sizes are consistent; the error says which are not.
-    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+    fn validate(&self) -> std::result::Result<(), String> {
         let sizes = [
             ("hidden_size", self.hidden_size),
             ("intermediate_size", self.intermediate_size),

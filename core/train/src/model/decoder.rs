@@ -18,12 +18,12 @@ use super::product::ComputePrecision;
 use super::reader::Reader;
 use super::transfer::is_host;
 use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, layer_name, qk_norm_widths};
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// A decoder with its weights on a device. Cheap to clone: clones share the weights.
 #[derive(Clone)]
 pub struct Decoder {
-    pub(crate) config: ModelConfig,
+    pub(crate) config: Valid<ModelConfig>,
     pub(crate) device: Device,
     pub(crate) embedding: Frozen,
     pub(crate) layers: Vec<Layer>,
@@ -36,9 +36,9 @@ pub struct Decoder {
 }
 
 /// What a layer's forward pass keeps for its backward pass.
-enum Kept {
+enum Kept<'a> {
     /// Every activation that the backward pass needs.
-    Activations(Box<LayerSaved>),
+    Activations(Box<LayerSaved<'a>>),
     /// Only the layer's input, from which the activations are recomputed.
     Input(Box<Tensor<2>>),
 }
@@ -87,12 +87,11 @@ impl Decoder {
     /// A tensor that is missing or has the wrong shape, or a value that is not finite or does not
     /// fit `precision`.
     pub fn load(
-        config: &ModelConfig,
+        config: &Valid<ModelConfig>,
         source: &dyn TensorSource,
         device: &Device,
         precision: BasePrecision,
     ) -> Result<Self> {
-        config.check().map_err(|reason| TrainError::format(source.path(), reason))?;
         let reader = Reader { source, device, precision };
         let layers = (0..config.layers).map(|index| read_layer(&reader, config, index));
         let layers = layers.collect::<Result<Vec<Layer>>>()?;
@@ -159,14 +158,13 @@ impl Decoder {
         &self.config
     }
 
-    /// Sum of the losses over the labelled positions of `batch`.
-    pub(crate) fn loss_sum(&self, lora: &LoraLayers, batch: &Batch) -> Result<f64> {
+    /// The losses at the labelled positions of `batch`, row after row.
+    pub(crate) fn losses(&self, lora: &LoraLayers, batch: &Batch) -> Result<Vec<f64>> {
         self.check(batch)?;
-        let wants = Wants::default();
-        let pass = Pass::over(self, batch, wants);
+        let pass = Pass::over(self, batch, Wants::default());
         let x = pass.hidden(lora);
         let (h, _) = self.norm.forward(x.select(0, pass.rows.tensor.clone()));
-        Ok(loss::cross_entropy(&h, self.head(), &pass.targets, None, false).loss_sum.value())
+        Ok(loss::losses(&h, self.head(), &pass.targets))
     }
 
     /// Loss and gradients of `scale * loss_sum`.
@@ -196,8 +194,7 @@ impl Decoder {
         let rows = pass.rows.tensor.clone();
         let (h, norm_saved) = self.norm.forward(x.select(0, rows.clone()));
         let HeadOutcome { loss_sum, d_hidden, d_head } =
-            loss::cross_entropy(&h, self.head(), &pass.targets, Some(scale), wants.base);
-        let d_hidden = d_hidden.unwrap_or_else(|| h.zeros_like());
+            loss::cross_entropy(&h, self.head(), &pass.targets, scale, wants.base);
         let (dh, norm) = self.norm.backward(d_hidden, &norm_saved, wants.base);
         let mut dx = Tensor::<2>::zeros(all_rows, &self.device).select_assign(
             0,

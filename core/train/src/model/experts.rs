@@ -37,8 +37,9 @@ struct Expert {
     down: Frozen,
 }
 
-/// What the backward pass needs.
-pub(crate) struct ExpertsSaved {
+/// What the backward pass needs, the experts of the forward pass among it.
+pub(crate) struct ExpertsSaved<'a> {
+    experts: &'a Experts,
     routes: Routes,
     /// Gate and up of each run of [`Routes::runs`].
     inner: Vec<[Tensor<2>; 2]>,
@@ -75,7 +76,7 @@ impl Experts {
     }
 
     /// `x` is `[rows, hidden]`; returns the same shape.
-    pub(crate) fn forward(&self, x: &Tensor<2>) -> (Tensor<2>, ExpertsSaved) {
+    pub(crate) fn forward(&self, x: &Tensor<2>) -> (Tensor<2>, ExpertsSaved<'_>) {
         let [rows, hidden] = x.dims();
         let logits = to_vec(self.router.forward(x.clone()));
         let routes = Routes::new(&logits, rows, self.chosen, self.normalised, &x.device());
@@ -83,7 +84,7 @@ impl Experts {
         let mut outputs = Vec::with_capacity(routes.runs.len());
         let mut inner = Vec::with_capacity(routes.runs.len());
         for run in &routes.runs {
-            let Some(expert) = self.experts.get(run.expert) else { continue };
+            let expert = &self.experts[run.expert];
             let x = sorted.clone().narrow(0, run.start, run.count);
             let (gate, up) = (expert.gate.forward(x.clone()), expert.up.forward(x));
             let between = kernels::gated(&gate, &up, self.activation);
@@ -92,32 +93,7 @@ impl Experts {
         }
         let weighted = Tensor::cat(outputs, 0) * routes.weights(&x.device());
         let y = routes.gather(weighted, [rows, hidden]);
-        (y, ExpertsSaved { routes, inner })
-    }
-
-    /// `dy` is the gradient of the output; returns that of the input.
-    pub(crate) fn backward(&self, dy: &Tensor<2>, saved: ExpertsSaved) -> Tensor<2> {
-        let ExpertsSaved { routes, inner } = saved;
-        let device = dy.device();
-        let sorted = dy.clone().select(0, routes.tokens.tensor.clone());
-        let weights = routes.weights(&device);
-        let (mut d_inputs, mut d_weights) = (Vec::new(), Vec::new());
-        for (run, [gate, up]) in routes.runs.iter().zip(&inner) {
-            let Some(expert) = self.experts.get(run.expert) else { continue };
-            let run = |of: &Tensor<2>| of.clone().narrow(0, run.start, run.count);
-            let d_between = expert.down.backward(None, run(&sorted));
-            let between = kernels::gated(gate, up, self.activation);
-            // The gradient of an expert's weight is its output times dy: (W h) dy = h (W^T dy).
-            d_weights.push((d_between.clone() * between).sum_dim(1));
-            let d_between = d_between * run(&weights);
-            let (d_gate, d_up) = kernels::gated_backward(&d_between, gate, up, self.activation);
-            let d_x = expert.gate.backward(None, d_gate);
-            d_inputs.push(expert.up.backward(Some(d_x), d_up));
-        }
-        let d_logits = routes.logits_backward(&to_vec(Tensor::cat(d_weights, 0)));
-        let d_logits = upload(d_logits, [dy.dims()[0], self.experts.len()], &device);
-        let d_x = routes.gather(Tensor::cat(d_inputs, 0), dy.dims());
-        self.router.backward(Some(d_x), d_logits)
+        (y, ExpertsSaved { experts: self, routes, inner })
     }
 
     /// Lets the products of the experts be computed in `precision` from now on.
@@ -131,5 +107,32 @@ impl Experts {
     pub(crate) fn bytes(&self) -> usize {
         let matrices = self.experts.iter().flat_map(|one| [&one.gate, &one.up, &one.down]);
         matrices.chain([&self.router]).map(Frozen::bytes).sum()
+    }
+}
+
+impl ExpertsSaved<'_> {
+    /// `dy` is the gradient of the output; returns that of the input.
+    pub(crate) fn backward(self, dy: &Tensor<2>) -> Tensor<2> {
+        let Self { experts: Experts { router, experts, activation, .. }, routes, inner } = self;
+        let device = dy.device();
+        let sorted = dy.clone().select(0, routes.tokens.tensor.clone());
+        let weights = routes.weights(&device);
+        let (mut d_inputs, mut d_weights) = (Vec::new(), Vec::new());
+        for (run, [gate, up]) in routes.runs.iter().zip(&inner) {
+            let expert = &experts[run.expert];
+            let run = |of: &Tensor<2>| of.clone().narrow(0, run.start, run.count);
+            let d_between = expert.down.backward(None, run(&sorted));
+            let between = kernels::gated(gate, up, *activation);
+            // The gradient of an expert's weight is its output times dy: (W h) dy = h (W^T dy).
+            d_weights.push((d_between.clone() * between).sum_dim(1));
+            let d_between = d_between * run(&weights);
+            let (d_gate, d_up) = kernels::gated_backward(&d_between, gate, up, *activation);
+            let d_x = expert.gate.backward(None, d_gate);
+            d_inputs.push(expert.up.backward(Some(d_x), d_up));
+        }
+        let d_logits = routes.logits_backward(&to_vec(Tensor::cat(d_weights, 0)));
+        let d_logits = upload(d_logits, [dy.dims()[0], experts.len()], &device);
+        let d_x = routes.gather(Tensor::cat(d_inputs, 0), dy.dims());
+        router.backward(Some(d_x), d_logits)
     }
 }

@@ -13,6 +13,7 @@ use super::batch::Indices;
 use super::config::Activation;
 use super::loss::LossSum;
 use super::rope::RopeTable;
+use super::transfer::to_vec;
 pub(crate) use host::{HostTensor, exp, for_rows, new_rows, sum_of, take, tensor, vectorised};
 
 /// y = gamma * x / rms(x) over the last dimension, and 1/rms of each row (`[rows, 1]`).
@@ -108,21 +109,33 @@ pub(crate) fn add(sum: Tensor<2>, x: &Tensor<2>) -> Tensor<2> {
     }
 }
 
-/// Losses of `logits` `[rows, vocab]` against `targets`: their sum, and, with a scale, the gradient
-/// of `scale * sum` with respect to the logits.
+/// Losses of `logits` `[rows, vocab]` against `targets`: their sum, and the gradient of
+/// `scale * sum` with respect to the logits.
 pub(crate) fn cross_entropy(
     logits: Tensor<2>,
     targets: &Indices,
-    scale: Option<f64>,
-) -> (LossSum, Option<Tensor<2>>) {
+    scale: f64,
+) -> (LossSum, Tensor<2>) {
     match HostTensor::borrow(&logits) {
         Some(_) => {
-            let (loss, gradient) = host::cross_entropy::both(logits, &targets.host, scale);
-            (LossSum::Host(loss), gradient)
+            let (losses, gradient) = host::cross_entropy::both(logits, &targets.host, scale);
+            // Added sequentially, so that the sum does not depend on how rows were distributed.
+            (LossSum::Host(losses.iter().sum()), gradient)
         }
         None => {
             let (loss, gradient) = generic::cross_entropy(logits, targets.tensor.clone(), scale);
             (LossSum::Device(loss), gradient)
+        }
+    }
+}
+
+/// The loss of each row of `logits` `[rows, vocab]` against its target.
+pub(crate) fn losses(logits: Tensor<2>, targets: &Indices) -> Vec<f64> {
+    match HostTensor::borrow(&logits) {
+        Some(_) => host::cross_entropy::losses(logits, &targets.host),
+        None => {
+            let losses = to_vec(generic::losses(logits, targets.tensor.clone()));
+            losses.into_iter().map(f64::from).collect()
         }
     }
 }

@@ -49,12 +49,12 @@ pub(crate) struct LayerContext<'a> {
 }
 
 /// Activations kept for the backward pass.
-pub(crate) struct LayerSaved {
+pub(crate) struct LayerSaved<'a> {
     norms: [Option<NormSaved>; NORMS],
     projections: [Option<LinearSaved>; Projection::COUNT],
     qk_norm: Option<(NormSaved, NormSaved)>,
     attention: AttentionSaved,
-    feed_forward: FeedForwardSaved,
+    feed_forward: FeedForwardSaved<'a>,
 }
 
 /// Gradients of one layer's parameters.
@@ -143,7 +143,7 @@ impl Layer {
         x: Tensor<2>,
         lora: &[Option<Lora>; Projection::COUNT],
         context: &LayerContext<'_>,
-    ) -> (Tensor<2>, LayerSaved) {
+    ) -> (Tensor<2>, LayerSaved<'_>) {
         let mut pass = Forward {
             layer: self,
             lora,
@@ -175,7 +175,7 @@ impl Layer {
     pub(crate) fn backward(
         &self,
         dy: Tensor<2>,
-        saved: LayerSaved,
+        saved: LayerSaved<'_>,
         lora: &[Option<Lora>; Projection::COUNT],
         context: &LayerContext<'_>,
     ) -> (Tensor<2>, LayerGradients) {

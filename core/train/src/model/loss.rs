@@ -58,18 +58,18 @@ pub(crate) struct HeadOutcome {
     /// Sum over the rows of -log p(target).
     pub(crate) loss_sum: LossSum,
     /// `[rows, hidden]`, scaled.
-    pub(crate) d_hidden: Option<Tensor<2>>,
+    pub(crate) d_hidden: Tensor<2>,
     /// `[vocab, hidden]`, scaled.
     pub(crate) d_head: Option<Tensor<2>>,
 }
 
 /// `hidden` is `[rows, hidden]`, `head` is `[vocab, hidden]`, with one target per row. Gradients
-/// are those of `scale * loss_sum`; without a scale none are computed.
+/// are those of `scale * loss_sum`.
 pub(crate) fn cross_entropy(
     hidden: &Tensor<2>,
     head: &Frozen,
     targets: &Indices,
-    scale: Option<f64>,
+    scale: f64,
     want_head: bool,
 ) -> HeadOutcome {
     let (mut loss_sum, mut d_rows, mut d_head) = (None::<LossSum>, Vec::new(), None);
@@ -84,7 +84,6 @@ pub(crate) fn cross_entropy(
             None => loss,
             Some(sum) => sum.plus(loss),
         });
-        let Some(d_logits) = d_logits else { continue };
         if want_head {
             let d = product(d_logits.clone().transpose(), h, ComputePrecision::F32);
             d_head = Some(match d_head {
@@ -94,8 +93,24 @@ pub(crate) fn cross_entropy(
         }
         d_rows.push(head.backward(None, d_logits));
     }
-    let d_hidden = (!d_rows.is_empty()).then(|| Tensor::cat(d_rows, 0));
+    let d_hidden = match d_rows.is_empty() {
+        true => hidden.zeros_like(),
+        false => Tensor::cat(d_rows, 0),
+    };
     HeadOutcome { loss_sum: loss_sum.unwrap_or(LossSum::Host(0.0)), d_hidden, d_head }
+}
+
+/// The loss of each row: -log p(target). Arguments as in [`cross_entropy`].
+pub(crate) fn losses(hidden: &Tensor<2>, head: &Frozen, targets: &Indices) -> Vec<f64> {
+    let rows = targets.host.len();
+    let at_a_time = chunk_rows(hidden, head, rows);
+    let starts = (0..rows).step_by(at_a_time);
+    let chunks = starts.map(|start| (start, at_a_time.min(rows - start)));
+    let of_chunk = |(start, chunk)| {
+        let logits = head.forward(hidden.clone().narrow(0, start, chunk));
+        kernels::losses(logits, &targets.narrow(start, chunk))
+    };
+    chunks.flat_map(of_chunk).collect()
 }
 
 /// Rows of logits per chunk. On a device the chunks are of nearly equal size, so that one set of

@@ -3,6 +3,9 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use crate::valid::{fraction, positive};
+use crate::{Result, TrainError};
+
 /// Values that one task works on.
 const CHUNK: usize = 1 << 14;
 
@@ -23,6 +26,18 @@ pub struct AdamWSettings {
 impl Default for AdamWSettings {
     fn default() -> Self {
         Self { beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weight_decay: 0.01 }
+    }
+}
+
+impl AdamWSettings {
+    pub(super) fn validate(&self) -> Result<()> {
+        fraction("optimizer.beta1", self.beta1)?;
+        fraction("optimizer.beta2", self.beta2)?;
+        positive("optimizer.epsilon", self.epsilon)?;
+        match self.weight_decay.is_finite() && self.weight_decay >= 0.0 {
+            true => Ok(()),
+            false => Err(TrainError::setting("optimizer.weight_decay", "must not be negative")),
+        }
     }
 }
 

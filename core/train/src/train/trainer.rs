@@ -1,24 +1,20 @@
 //! The trainer: one base model, one member's settings, rounds of local training.
 
-use std::ops::ControlFlow;
 use std::path::Path;
-use std::time::Instant;
 
 use serde::{Deserialize, Serialize};
 
 use super::device::ComputeDevice;
 use super::optimizer::AdamWSettings;
-use super::progress::{OnProgress, Progress, RoundStats};
-use super::steps::{StepReport, local_steps};
-use crate::data::{DataSet, Order, TokenizedExample};
+use super::progress::{OnProgress, RoundStats};
+use super::run::Run;
+use crate::data::DataSet;
 use crate::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use crate::load::LoadedModel;
-use crate::memory::LargeWork;
-use crate::model::{
-    BasePrecision, Batch, ComputePrecision, Decoder, ModelConfig, StageSeconds, TokenSequence,
-};
+use crate::model::{BasePrecision, ComputePrecision, Decoder, ModelConfig};
 use crate::text::TextTokenizer;
-use crate::{Result, TrainError};
+use crate::valid::positive;
+use crate::{Result, TrainError, Valid, Validate};
 
 /// Training settings of one member. They may differ between members.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -63,11 +59,24 @@ impl Default for TrainSettings {
     }
 }
 
+impl Validate for TrainSettings {
+    type Error = TrainError;
+
+    fn validate(&self) -> Result<()> {
+        let counts = [("batch_size", self.batch_size), ("accumulation", self.accumulation)];
+        if let Some((name, _)) = counts.into_iter().find(|(_, count)| *count == 0) {
+            return Err(TrainError::setting(name, "must be at least 1"));
+        }
+        positive("max_gradient_norm", self.max_gradient_norm)?;
+        self.optimizer.validate()
+    }
+}
+
 /// A base model on a device, ready to train adapters. It keeps no state between rounds.
 pub struct Trainer {
     pub(crate) decoder: Decoder,
     pub(crate) tokenizer: TextTokenizer,
-    pub(crate) settings: TrainSettings,
+    pub(crate) settings: Valid<TrainSettings>,
     base_digest: [u8; 32],
 }
 
@@ -82,18 +91,12 @@ pub struct RoundResult {
 
 impl Trainer {
     /// Opens a Hugging Face folder or GGUF file and loads the model to the device.
-    pub fn open(model: &Path, settings: TrainSettings) -> Result<Self> {
+    pub fn open(model: &Path, settings: Valid<TrainSettings>) -> Result<Self> {
         Self::new(LoadedModel::open(model)?, settings)
     }
 
     /// Loads an opened model to the device.
-    pub fn new(model: LoadedModel, settings: TrainSettings) -> Result<Self> {
-        if settings.batch_size == 0 || settings.accumulation == 0 {
-            return Err(TrainError::setting(
-                "batch_size",
-                "batch_size and accumulation start at 1",
-            ));
-        }
+    pub fn new(model: LoadedModel, settings: Valid<TrainSettings>) -> Result<Self> {
         let device = settings.device.open()?;
         let mut decoder = model.decoder(&device, settings.base_precision)?;
         decoder.checkpoint_layers(settings.gradient_checkpointing);
@@ -124,10 +127,9 @@ impl Trainer {
     /// The adapter before the first round; see [`GlobalAdapter::new`].
     pub fn first_adapter(
         &self,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         seed: [u8; 32],
     ) -> Result<GlobalAdapter> {
-        settings.check()?;
         let layout = AdapterLayout::new(self.config(), &settings.adapter)?;
         Ok(GlobalAdapter::new(layout, settings, seed))
     }
@@ -142,83 +144,21 @@ impl Trainer {
     pub fn train_round(
         &self,
         global: &GlobalAdapter,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
         seed: [u8; 32],
         data: &DataSet,
         progress: OnProgress<'_>,
     ) -> Result<RoundResult> {
-        let _work = LargeWork;
-        self.check_layout(global.layout())?;
-        if data.train.is_empty() {
-            return Err(TrainError::setting("data", "no example to train on"));
-        }
-        let learning_rate = settings.learning_rate.at(global.applied());
-        let (optimizer, bound) = (self.settings.optimizer, self.settings.max_gradient_norm);
-        let mut training = local_steps(&self.decoder, global, optimizer, bound);
-        let mut order = Order::new(data.train.len(), seed);
-        let mut stats = RoundStats::new(settings.steps);
-        let begin = Instant::now();
-        for step in 0..settings.steps {
-            let step_begin = Instant::now();
-            let micro_batches = self.micro_batches(&mut order, &data.train)?;
-            let StepReport { loss, gradient_norm, seconds } =
-                training.step(&micro_batches, learning_rate)?;
-            stats.stages += seconds;
-            let tokens: usize = micro_batches.iter().map(Batch::token_count).sum();
-            stats.losses.push(loss);
-            stats.tokens += tokens;
-            stats.labelled_tokens += micro_batches.iter().map(Batch::label_count).sum::<usize>();
-            let report = Progress {
-                step: step + 1,
-                steps: settings.steps,
-                loss,
-                gradient_norm,
-                tokens_per_second: tokens as f64 / step_begin.elapsed().as_secs_f64().max(1e-9),
-            };
-            if let ControlFlow::Break(()) = progress(&report) {
-                return Err(TrainError::Cancelled { step: step + 1 });
-            }
-        }
-        let theta = training.theta();
-        if theta.iter().any(|value| !value.is_finite()) {
-            return Err(TrainError::NotFinite { step: settings.steps, what: "update" });
-        }
-        stats.seconds = begin.elapsed().as_secs_f64();
-        Ok(RoundResult { theta, stats })
+        let rate = settings.learning_rate.at(global.applied());
+        let mut run = Run::new(self, global, seed, data, settings.steps)?;
+        run.steps(settings.steps, &|_| rate, progress)?;
+        run.finish()
     }
 
     pub(crate) fn check_layout(&self, layout: &AdapterLayout) -> Result<()> {
         match *layout == AdapterLayout::new(self.config(), &layout.spec())? {
             true => Ok(()),
             false => Err(TrainError::Adapter("it was made for another base model".to_owned())),
-        }
-    }
-
-    fn micro_batches(&self, order: &mut Order, train: &[TokenizedExample]) -> Result<Vec<Batch>> {
-        (0..self.settings.accumulation)
-            .map(|_| {
-                let picked = order.take(self.settings.batch_size);
-                let sequences: Vec<TokenSequence> =
-                    picked.iter().map(|index| train[*index].sequence()).collect::<Result<_>>()?;
-                let sequences: Vec<&TokenSequence> = sequences.iter().collect();
-                match self.settings.packing {
-                    true => Batch::packed(&sequences),
-                    false => Batch::new(&sequences),
-                }
-            })
-            .collect()
-    }
-}
-
-impl RoundStats {
-    fn new(steps: usize) -> Self {
-        Self {
-            steps,
-            losses: Vec::new(),
-            tokens: 0,
-            labelled_tokens: 0,
-            seconds: 0.0,
-            stages: StageSeconds::default(),
         }
     }
 }

@@ -3,7 +3,7 @@
     pip install torch transformers peft safetensors sentencepiece gguf xllamacpp
     python compare_llama_cpp_families.py FEDSHIELD-CLI
 
-For small random models of SmolLM3, Granite, OLMo 2, Phi-3, Phi-4 (partial rotary embedding, LongRoPE, tied head) and Gemma 3, made by
+For small random models of SmolLM3, Granite, OLMo 2 and 3, Seed-OSS, Qwen3-MoE, Phi-3, Phi-4 (partial rotary embedding, LongRoPE, tied head) and Gemma 3, made by
 transformers, with an adapter of several ranks and alphas, made by PEFT: base, base with adapter and merged model as GGUF, from the folder
 and from a GGUF base. With F32 files every text must be that of `adapter chat`; F16 and Q8_0 are shown. Folders with SentencePiece's
 tokenizer come in the three layouts that transformers 5 has; llama.cpp must give texts the ids that transformers gives them.
@@ -23,7 +23,8 @@ from make_pre import library
 from peft import LoraConfig, get_peft_model
 from transformers import (
     AutoTokenizer, Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, LlamaConfig, LlamaForCausalLM, Olmo2Config,
-    Olmo2ForCausalLM, Phi3Config, Phi3ForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+    Olmo2ForCausalLM, Olmo3Config, Olmo3ForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SeedOssConfig,
+    SeedOssForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )
 
 SHAPE = dict(
@@ -32,8 +33,9 @@ SHAPE = dict(
 )
 # Other seeds than the usual, where with that a word of an answer is nearly tied with another: transformers' two largest logits
 # differ by less than 1e-3 of the largest, and llama.cpp takes the other one.
-SEEDS = {"granite": 27, "llama-legacy": 32}
+SEEDS = {"granite": 27, "llama-legacy": 32, "qwen3_moe": 147, "seed_oss": 137}
 SEPARATE = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+ATTENTION = SEPARATE[:4]
 FUSED = ["qkv_proj", "o_proj", "gate_up_proj", "down_proj"]
 PATTERNS = dict(rank_pattern={"o_proj": 2, "down_proj": 6}, alpha_pattern={"k_proj": 3, "gate_up_proj": 5})
 GEMMA = dict(num_hidden_layers=7, head_dim=16, query_pre_attn_scalar=16, sliding_window=16, rope_theta=5000.0)
@@ -46,6 +48,17 @@ MODELS = [
     ), SEPARATE, "bytes"),
     ("olmo2", Olmo2Config, Olmo2ForCausalLM, dict(num_hidden_layers=2, tie_word_embeddings=False), SEPARATE, "bytes"),
     ("olmo2-tied", Olmo2Config, Olmo2ForCausalLM, dict(num_hidden_layers=2, tie_word_embeddings=True), SEPARATE, "bytes"),
+    ("olmo3", Olmo3Config, Olmo3ForCausalLM, dict(
+        num_hidden_layers=5, tie_word_embeddings=False, sliding_window=16, rope_parameters=dict(
+            sliding_attention=dict(rope_type="default", rope_theta=500.0), full_attention=dict(
+                rope_type="yarn", rope_theta=500.0, factor=4.0, original_max_position_embeddings=64,
+            ),
+        ),
+    ), SEPARATE, "bytes"),
+    ("seed_oss", SeedOssConfig, SeedOssForCausalLM, dict(num_hidden_layers=2, head_dim=32, tie_word_embeddings=False), SEPARATE, "bytes"),
+    ("qwen3_moe", Qwen3MoeConfig, Qwen3MoeForCausalLM, dict(
+        num_hidden_layers=2, head_dim=16, num_experts=8, num_experts_per_tok=3, moe_intermediate_size=32, norm_topk_prob=True,
+    ), ATTENTION, "bytes"),
     ("phi3", Phi3Config, Phi3ForCausalLM, dict(num_hidden_layers=2, tie_word_embeddings=False), FUSED, "llama"),
     ("phi4", Phi3Config, Phi3ForCausalLM, dict(
         num_hidden_layers=2, tie_word_embeddings=True, original_max_position_embeddings=256, max_position_embeddings=1024,

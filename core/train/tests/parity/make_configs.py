@@ -8,7 +8,8 @@ With names as arguments, only those families are made anew.
 
 Every field of the family's configuration class, of files on the hub, and of other families that change the computation, is left
 out, set to null and to other values of its own and of other types. A case is what is changed, and the logits of a few positions or
-the error. Weights are not stored: both sides compute them from the tensors' names. `layouts` has the tensors of the models.
+the error; `like` is the number of an earlier case of the family with the same outcome. Weights are not stored: both sides compute
+them from the tensors' names. `layouts` has the tensors of the models; one that is `like` an earlier one says what differs.
 """
 
 import contextlib
@@ -206,13 +207,57 @@ def run(config, folder):
     return state, logits
 
 
+OUTCOME = ("layout", "largest", "logits")
+
+
+def packed_cases(cases):
+    """Outcomes that an earlier case has, as its number."""
+    seen, out = {}, []
+    for index, case in enumerate(cases):
+        outcome = json.dumps([case.get(name) for name in OUTCOME])
+        if "logits" in case and seen.setdefault(outcome, index) != index:
+            case = {key: value for key, value in case.items() if key not in OUTCOME} | {"like": seen[outcome]}
+        out.append(case)
+    return out
+
+
+def unpacked_cases(cases):
+    of = lambda case: {name: case[name] for name in OUTCOME}
+    return [{k: v for k, v in case.items() if k != "like"} | of(cases[case["like"]]) if "like" in case else case for case in cases]
+
+
+def packed_layouts(layouts):
+    """Each as its difference from the earlier one that is nearest to it."""
+    out = []
+    layouts = [dict(sorted(layout.items())) for layout in layouts]
+    for index, layout in enumerate(layouts):
+        def difference(like):
+            there = layouts[like]
+            changed = {name: shape for name, shape in layout.items() if there.get(name) != shape}
+            return {"like": like, "set": changed, "drop": sorted(there.keys() - layout.keys())}
+
+        options = [{"set": layout}, *map(difference, range(index))]
+        out.append(min(options, key=lambda option: len(json.dumps(option))))
+    return out
+
+
+def unpacked_layouts(layouts):
+    out = []
+    for layout in layouts:
+        there = {**out[layout["like"]], **layout["set"]} if "like" in layout else layout["set"]
+        out.append({name: shape for name, shape in there.items() if name not in layout.get("drop", [])})
+    return out
+
+
 def main():
     torch.set_num_threads(1)
     layouts, families = [], {}
     if sys.argv[1:] and os.path.exists("configs.json"):
         with open("configs.json") as file:
             kept = json.load(file)
-        layouts, families = kept["layouts"], kept["families"]
+        layouts, families = unpacked_layouts(kept["layouts"]), kept["families"]
+        for one in families.values():
+            one["cases"] = unpacked_cases(one["cases"])
     for family in FAMILIES:
         if sys.argv[1:] and family not in sys.argv[1:]:
             continue
@@ -240,10 +285,10 @@ def main():
         print(f"{family}: {len(outcomes)} files, {good} of them read by transformers {transformers.__version__}")
     with open("configs.json", "w") as file:
         lines = ['{"ids": %s,\n"layouts": [' % json.dumps(IDS[0])]
-        lines.append(",\n".join(json.dumps(layout, separators=(",", ":")) for layout in layouts) + '],\n"families": {')
+        lines.append(",\n".join(json.dumps(layout, separators=(",", ":")) for layout in packed_layouts(layouts)) + '],\n"families": {')
         parts = []
         for family, one in sorted(families.items()):
-            body = ",\n".join(json.dumps(case, separators=(",", ":")) for case in one["cases"])
+            body = ",\n".join(json.dumps(case, separators=(",", ":")) for case in packed_cases(one["cases"]))
             parts.append(f'"{family}": {{"base": {json.dumps(one["base"])},\n"cases": [\n{body}]}}')
         file.write("\n".join(lines) + ",\n".join(parts) + "}}\n")
 

@@ -18,8 +18,9 @@ import torch
 from make_pre import library
 from safetensors.numpy import save_file
 from transformers import (
-    Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, Olmo2Config, Olmo2ForCausalLM, Phi3Config,
-    Phi3ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
+    Gemma3ForCausalLM, Gemma3TextConfig, GraniteConfig, GraniteForCausalLM, Olmo2Config, Olmo2ForCausalLM, Olmo3Config,
+    Olmo3ForCausalLM, Phi3Config, Phi3ForCausalLM, Qwen3Config, Qwen3ForCausalLM, Qwen3MoeConfig, Qwen3MoeForCausalLM, SeedOssConfig,
+    SeedOssForCausalLM, SmolLM3Config, SmolLM3ForCausalLM,
 )
 
 VOCAB, LENGTH = 64, 12
@@ -53,11 +54,21 @@ MODELS = {
     "qwen3moe": (Qwen3MoeConfig, Qwen3MoeForCausalLM, dict(
         num_hidden_layers=2, head_dim=16, num_experts=6, num_experts_per_tok=2, moe_intermediate_size=32, norm_topk_prob=True,
     )),
+    "olmo3": (Olmo3Config, Olmo3ForCausalLM, dict(
+        # What llama.cpp follows: one base, and of YaRN the usual settings, which are written as its converter does.
+        num_hidden_layers=4, tie_word_embeddings=False, sliding_window=4, rope_parameters=dict(
+            sliding_attention=dict(rope_type="default", rope_theta=300.0), full_attention=dict(
+                rope_type="yarn", rope_theta=300.0, factor=4.0, attention_factor=1 + 0.1 * float(np.log(4)), beta_fast=32.0,
+                beta_slow=1.0, original_max_position_embeddings=16,
+            ),
+        ),
+    )),
+    "seed_oss": (SeedOssConfig, SeedOssForCausalLM, dict(num_hidden_layers=2, head_dim=16, tie_word_embeddings=False)),
 }
 ARCHITECTURES = {
     "qwen3moe": gguf.MODEL_ARCH.QWEN3MOE,
     "qwen3": gguf.MODEL_ARCH.QWEN3, "smollm3": gguf.MODEL_ARCH.SMOLLM3, "granite": gguf.MODEL_ARCH.GRANITE,
-    "olmo2": gguf.MODEL_ARCH.OLMO2, "phi3": gguf.MODEL_ARCH.PHI3, "gemma3": gguf.MODEL_ARCH.GEMMA3,
+    "olmo2": gguf.MODEL_ARCH.OLMO2, "olmo3": gguf.MODEL_ARCH.OLMO2, "seed_oss": gguf.MODEL_ARCH.SEED_OSS, "phi3": gguf.MODEL_ARCH.PHI3, "gemma3": gguf.MODEL_ARCH.GEMMA3,
 }
 
 
@@ -75,14 +86,19 @@ def metadata(writer, name, config):
     writer.add_head_count_kv(config.num_key_value_heads)
     writer.add_layer_norm_rms_eps(config.rms_norm_eps)
     rope = config.rope_parameters
+    if name in ("gemma3", "olmo3"):
+        writer.add_sliding_window(config.sliding_window)
     if name == "gemma3":
         rope = rope["full_attention"]
-        writer.add_sliding_window(config.sliding_window)
+    if name == "olmo3":
+        writer.add_sliding_window_pattern([kind == "sliding_attention" for kind in config.layer_types])
+        writer.add_rope_freq_base_swa(rope["sliding_attention"]["rope_theta"])
+        rope = rope["full_attention"]
     if name == "qwen3moe":
         writer.add_expert_count(config.num_experts)
         writer.add_expert_used_count(config.num_experts_per_tok)
         writer.add_expert_feed_forward_length(config.moe_intermediate_size)
-    if name in ("gemma3", "qwen3", "qwen3moe"):
+    if name in ("gemma3", "qwen3", "qwen3moe", "seed_oss"):
         writer.add_key_length(config.head_dim)
         writer.add_value_length(config.head_dim)
     writer.add_rope_freq_base(rope["rope_theta"])
@@ -93,6 +109,10 @@ def metadata(writer, name, config):
         writer.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         writer.add_rope_scaling_factor(rope["factor"])
         writer.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        if "beta_fast" in rope:
+            writer.add_rope_scaling_yarn_attn_factor(rope["attention_factor"])
+            writer.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+            writer.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
     if name == "granite":
         writer.add_attention_scale(config.attention_multiplier)
         writer.add_embedding_scale(config.embedding_multiplier)
@@ -142,8 +162,8 @@ def write(name, model, folder="gguf"):
         if name == "gemma3" and key.endswith("norm.weight"):
             values = values + 1
         values = values.astype(np.float16 if values.ndim > 1 and "mlp.gate." not in key else np.float32)
-        stored = names.get_name(key, (".weight",))
-        writer.add_tensor(stored if stored.endswith(".weight") else stored + ".weight", np.ascontiguousarray(values))
+        stored = names.get_name(key, (".weight", ".bias"))
+        writer.add_tensor(stored if stored.endswith((".weight", ".bias")) else stored + ".weight", np.ascontiguousarray(values))
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()

@@ -14,6 +14,7 @@ import json
 import os
 import shutil
 import sys
+import tempfile
 
 import peft
 import torch
@@ -158,6 +159,26 @@ def as_text_model(folder, targets):
         json.dump(config, file, indent=2)
 
 
+def rename(name, model_class, logits, ids):
+    """The weights once more under the names that transformers gives them in memory, which files have, too: transformers reads the
+    same model from them."""
+    published = load_file(os.path.join(name, "model.safetensors"))
+    names = {
+        "language_model.lm_head.": "lm_head.", "language_model.model.": "model.language_model.", "vision_tower.": "model.vision_tower.",
+        "multi_modal_projector.": "model.multi_modal_projector.",
+    }
+    renamed = {}
+    for key, value in published.items():
+        (prefix, other), = [pair for pair in names.items() if key.startswith(pair[0])]
+        renamed[other + key.removeprefix(prefix)] = value
+    with tempfile.TemporaryDirectory() as folder:
+        shutil.copy(os.path.join(name, "config.json"), folder)
+        save_file(renamed, os.path.join(folder, "model.safetensors"), metadata={"format": "pt"})
+        again = model_class.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+        assert torch.equal(again(input_ids=ids, use_cache=False).logits, logits), name
+        shutil.copy(os.path.join(folder, "model.safetensors"), os.path.join(name, "renamed.safetensors"))
+
+
 def text_name(key):
     return key.replace("model.language_model.", "model.").replace(".default", "")
 
@@ -181,6 +202,9 @@ def make(name, config_class, model_class, extra, targets):
     for file in os.listdir(name):
         if file != "config.json" and not file.startswith("model"):
             os.remove(os.path.join(name, file))
+    if name == "gemma3_vision":
+        ids = torch.arange(LENGTH)[None]
+        rename(name, model_class, model(input_ids=ids, use_cache=False).logits, ids)
     lora = LoraConfig(
         r=3, lora_alpha=6, target_modules=targets, lora_dropout=0.0, init_lora_weights=False,
         task_type="CAUSAL_LM",

@@ -15,7 +15,7 @@ use fedshield_train::adapter::{export_model, import_peft};
 use fedshield_train::federated::{FederatedSettings, GlobalAdapter};
 use fedshield_train::load::{LoadedModel, Precision, write_safetensors};
 use fedshield_train::model::BasePrecision;
-use fedshield_train::{adapter_logits, cpu};
+use fedshield_train::{Valid, adapter_logits, cpu};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let words: Vec<PathBuf> = std::env::args().skip(1).map(PathBuf::from).collect();
@@ -24,7 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
     let model = LoadedModel::open(model)?;
     export_model(&out.join("base"), &model, None, Precision::F32)?;
-    let settings = FederatedSettings::default();
+    let settings = Valid::<FederatedSettings>::default();
     let adapter = import_peft(adapter, &model.config, &settings)?;
     // Its B is zero, so the logits are those of the base.
     let first = GlobalAdapter::new(adapter.layout().clone(), &settings, [0; 32]);

@@ -11,7 +11,7 @@ use std::time::Instant;
 
 use fedshield_train::data::Example;
 use fedshield_train::text::Template;
-use fedshield_train::{Sampling, TrainSettings, Trainer};
+use fedshield_train::{Sampling, TrainSettings, Trainer, Valid};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut words = std::env::args().skip(1);
@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         return Err("usage: look MODEL QUESTION".into());
     };
     let begin = Instant::now();
-    let trainer = Trainer::open(Path::new(&model), TrainSettings::default())?;
+    let trainer = Trainer::open(Path::new(&model), Valid::<TrainSettings>::default())?;
     println!("opened in {:.2} s: {:?}", begin.elapsed().as_secs_f64(), trainer.config());
     let digest: String = trainer.base_digest().iter().map(|byte| format!("{byte:02x}")).collect();
     println!("digest {digest}");

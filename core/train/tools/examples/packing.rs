@@ -14,7 +14,7 @@ use std::path::Path;
 use fedshield_train::data::{DataSet, Example, TokenizedExample};
 use fedshield_train::federated::FederatedSettings;
 use fedshield_train::load::LoadedModel;
-use fedshield_train::{Progress, TrainSettings, Trainer};
+use fedshield_train::{Progress, TrainSettings, Trainer, Valid};
 use fedshield_train_tools::all_labelled;
 
 const ROUNDS: usize = 5;
@@ -37,14 +37,15 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let model = Path::new(arguments.first().ok_or("name a model")?);
     let batch_size = arguments.get(1).map_or(Ok(16), |text| text.parse())?;
     let trainer = |packing| {
-        let settings = TrainSettings { batch_size, packing, ..TrainSettings::default() };
+        let settings =
+            Valid::new(TrainSettings { batch_size, packing, ..TrainSettings::default() })?;
         Trainer::new(LoadedModel::open(model)?, settings)
     };
     let trainers = [trainer(false)?, trainer(true)?];
     let train = examples(trainers[0].config().vocab_size);
     let mut data = DataSet::default();
     data.train = train;
-    let settings = FederatedSettings::default();
+    let settings = Valid::<FederatedSettings>::default();
     let global = trainers[0].first_adapter(&settings, [0; 32])?;
     let mut measured = [Vec::new(), Vec::new()];
     let mut go_on = |_: &Progress| ControlFlow::Continue(());

@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use fedshield_train::cpu;
 use fedshield_train::model::{BasePrecision, Batch, Decoder, ModelConfig, TokenSequence};
+use fedshield_train::{Valid, cpu};
 use fedshield_train_tools::BaseWeights;
 
-fn config(json: serde_json::Value) -> ModelConfig {
+fn config(json: serde_json::Value) -> Valid<ModelConfig> {
     let mut base = serde_json::json!({
         "model_type": "llama", "hidden_size": 16, "intermediate_size": 24, "num_hidden_layers": 2,
         "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 23, "rms_norm_eps": 1e-5,
@@ -27,7 +27,7 @@ fn batch() -> Batch {
     Batch::new(&[&long, &short]).unwrap()
 }
 
-fn check_every_parameter(config: &ModelConfig) {
+fn check_every_parameter(config: &Valid<ModelConfig>) {
     let weights = BaseWeights::random(config, 7, 0.3);
     let decoder = |w: &BaseWeights| Decoder::load(config, w, &cpu(), BasePrecision::F32).unwrap();
     let analytic = decoder(&weights).base_gradients(&batch()).unwrap();

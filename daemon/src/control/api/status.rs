@@ -6,6 +6,7 @@ use fedshield_protocol::ids::{IdentityKey, Round};
 use fedshield_protocol::status::Status;
 use serde::{Deserialize, Serialize};
 
+use super::adapter::Comparison;
 use super::{Absent, Condition, FederationSummary, MemberTransport, Pause, Severity, Waiting};
 
 /// The state of this node with respect to a federation.
@@ -56,6 +57,10 @@ pub struct NodeStatus {
     /// the node.
     #[serde(default)]
     pub held_out: Option<HeldOut>,
+    /// What joining is worth to this member, if it was compared with the common adapter of now;
+    /// never leaves the node.
+    #[serde(default)]
+    pub comparison: Option<Comparison>,
     /// Members whose misbehaviour was proven since the daemon started, and how; the newest last, at
     /// most [`MAX_MISBEHAVIOUR`].
     #[serde(default)]
@@ -106,6 +111,7 @@ impl NodeStatus {
             progress: None,
             last_error: None,
             held_out: None,
+            comparison: None,
             misbehaviour: Vec::new(),
             conditions: Vec::new(),
             pause: None,

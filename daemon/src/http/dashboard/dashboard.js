@@ -191,6 +191,13 @@ function showLoss(status, rounds) {
       + (base != null ? `, ${change(base, measured.loss)} against the base model (${base.toFixed(4)}).` : ".")
       + " Held-out data and losses never leave this node."
     : "");
+  const worth = status.comparison;
+  set("worth", worth
+    ? `${worth.headline[0].toUpperCase()}${worth.headline.slice(1)}. Base ${worth.base.toFixed(4)}, `
+      + (worth.alone != null ? `alone ${worth.alone.toFixed(4)}, ` : "")
+      + `common ${worth.common.toFixed(4)}, best ${worth.best_loss.toFixed(4)} (${worth.best}), on ${worth.examples} `
+      + `${worth.measured_on} examples of this node, after ${worth.applied} applied rounds.`
+    : "");
   if (all.length === 0) { at("loss").replaceChildren(node("p", "No round has been measured yet.", { class: "soft" })); return; }
   at("loss").replaceChildren(chart(held, train, base, Math.max(260, at("loss").clientWidth)));
 }

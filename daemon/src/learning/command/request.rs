@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use fedshield_train::data::{TokenizedExample, Turn};
 use fedshield_train::federated::Factor;
-use fedshield_train::{AdamWSettings, TrainSettings};
+use fedshield_train::{AdamWSettings, TrainSettings, Valid};
 use serde::Serialize;
 
 use super::Run;
@@ -21,7 +21,7 @@ pub(crate) struct RequestSettings {
     pub(crate) template: &'static str,
     pub(crate) template_date: String,
     pub(crate) sequence_length: usize,
-    pub(crate) train: TrainSettings,
+    pub(crate) train: Valid<TrainSettings>,
 }
 
 /// One request; docs/TRAINING.md lists its fields. Fields may be added; none changes its meaning.

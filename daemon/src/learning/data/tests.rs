@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::SystemTime;
 
+use fedshield_train::Valid;
 use fedshield_train::data::{OnBadLine, Reading};
 use fedshield_train::text::Template;
 
@@ -65,15 +66,17 @@ fn bench_with(text: &str, held_out: Option<&str>, on_bad_line: OnBadLine) -> Ben
     let sources = DataSources {
         train: vec![named("train.jsonl", text)],
         held_out: held_out.map(|text| named("held.jsonl", text)).into_iter().collect(),
+        test: Vec::new(),
         tokenizer: tokenizer(),
-        settings: DataSettings {
+        settings: Valid::new(DataSettings {
             template: Template::Alpaca,
             max_length: 64,
             held_out: 0.2,
             reading: Reading { on_bad_line, ..Reading::default() },
             spill: Some(folder.path().to_owned()),
             ..DataSettings::default()
-        },
+        })
+        .unwrap(),
     };
     let files = DataFiles::open(sources).unwrap();
     Bench { folder, files }

@@ -2,29 +2,38 @@
 
 use std::sync::Arc;
 
-use tokio_util::sync::CancellationToken;
-
 use super::answer;
 use crate::adapter_export::{self, adapter_files};
 use crate::control::Reply;
-use crate::control::api::{ApiError, ErrorCode, Evaluation, ExportRequest, ExportView, Sample};
-use crate::jobs::{Pipeline, PipelineError};
+use crate::control::api::{
+    AdapterKind, ApiError, ErrorCode, EvaluateRequest, Evaluation, ExportRequest, ExportView,
+    WhichAdapter,
+};
+use crate::jobs::{Pipeline, PipelineError, README_FILE};
 use crate::node::turn::Node;
 use crate::store::Ledger;
 
 impl Node {
-    /// Trains an adapter on this member's data alone and compares it, at the lowest priority;
-    /// cancelled when the client disconnects.
-    pub(super) fn evaluate(&self, mut reply: Reply<Evaluation>) {
+    /// Makes what this member can make at home and compares it, at the lowest priority; cancelled
+    /// when the client disconnects.
+    pub(super) fn evaluate(&self, request: EvaluateRequest, mut reply: Reply<Evaluation>) {
         let Some(host) = &self.host else { return answer(reply, Err(self.no_host())) };
         let (pipeline, low_priority) = (host.pipeline(), self.low_priority.clone());
+        let status = Arc::clone(&self.status);
         tokio::spawn(async move {
-            let work = low_priority.evaluate(move |cancel| evaluate(&pipeline, cancel));
+            let evaluated = Arc::clone(&pipeline);
+            let work =
+                low_priority.evaluate(move |cancel| evaluated.evaluate(request.alone, cancel));
             let result = tokio::select! {
                 result = work => result,
                 () = reply.closed() => return,
             };
-            answer(reply, result.unwrap_or_else(|error| Err(error.into())));
+            if let Ok(comparison) = pipeline.comparison() {
+                status.send_modify(|status| status.comparison = comparison);
+            }
+            let result =
+                result.map_err(ApiError::from).and_then(|made| made.map_err(ApiError::from));
+            answer(reply, result);
         });
     }
 
@@ -48,14 +57,31 @@ pub(super) fn export(
     ledger: &Ledger,
     request: ExportRequest,
 ) -> Result<ExportView, ApiError> {
-    let Some((round, _)) = ledger.last_applied()? else {
+    let Some((round, adapter)) = ledger.last_applied()? else {
         let message = "no round has been applied yet, so there is no adapter";
         return Err(ApiError::new(ErrorCode::WrongState, message)
             .with_hint("wait for the first round: `fedshield-cli status --watch`"));
     };
-    let adapter = pipeline.export(&request.directory).map_err(not_written)?;
-    let files = adapter_files(&request.directory);
-    Ok(ExportView { directory: request.directory, files, adapter_digest: adapter.root, round })
+    let kind = match request.which {
+        WhichAdapter::Common => AdapterKind::Common,
+        WhichAdapter::Personal => AdapterKind::Personal,
+        WhichAdapter::Best => pipeline.comparison()?.ok_or_else(not_compared)?.best,
+    };
+    if !pipeline.export(&request.directory, kind).map_err(not_written)? {
+        return Err(not_compared());
+    }
+    let mut files = adapter_files(&request.directory);
+    if kind != AdapterKind::Common {
+        files.push(request.directory.join(README_FILE));
+    }
+    let adapter_digest = adapter.root;
+    Ok(ExportView { directory: request.directory, files, kind, adapter_digest, round })
+}
+
+fn not_compared() -> ApiError {
+    let message = "no personal adapter has been made from the common adapter of now";
+    ApiError::new(ErrorCode::WrongState, message)
+        .with_hint("`fedshield-cli compare` makes it and chooses the best; then export again")
 }
 
 /// The folder is the caller's choice, not a fault of the daemon.
@@ -64,21 +90,4 @@ fn not_written(error: PipelineError) -> ApiError {
         PipelineError::Train(error) => adapter_export::not_written(&error),
         other => other.into(),
     }
-}
-
-fn evaluate(pipeline: &Pipeline, cancel: &CancellationToken) -> Result<Evaluation, ApiError> {
-    let losses = pipeline.evaluate(cancel)?;
-    Ok(Evaluation {
-        base: losses.base,
-        local: Some(losses.local),
-        federated: Some(losses.federated),
-        examples: losses.examples as u64,
-        tokens: losses.tokens as u64,
-        sample: losses.sample.map(|sample| Sample {
-            prompt: sample.prompt,
-            reference: sample.reference,
-            before: sample.before,
-            after: sample.after,
-        }),
-    })
 }

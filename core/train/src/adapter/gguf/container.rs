@@ -80,7 +80,10 @@ pub(super) struct GgufWriter {
     path: PathBuf,
     part: PathBuf,
     file: BufWriter<File>,
+    /// Tensors that are still to be written: name, number of missing values, type.
     left: VecDeque<(String, usize, GgufType)>,
+    /// Bytes of the first of them that are written.
+    written: usize,
     bytes: Vec<u8>,
 }
 
@@ -120,25 +123,33 @@ impl GgufWriter {
         let file = File::create(&part).map_err(TrainError::io(&part))?;
         let mut file = BufWriter::new(file);
         file.write_all(&header).map_err(TrainError::io(&part))?;
-        Ok(Self { path: path.to_owned(), part, file, left, bytes: Vec::new() })
+        Ok(Self { path: path.to_owned(), part, file, left, written: 0, bytes: Vec::new() })
     }
 
-    /// Writes the next tensor.
+    /// Writes the next tensor, or the next rows of it.
     ///
     /// # Errors
-    /// A tensor out of order, with another number of values, or with a value that its type cannot
+    /// A tensor out of order, with more values than it has, or with a value that its type cannot
     /// hold.
     pub(super) fn write(&mut self, name: &str, values: &[f32]) -> Result<()> {
         let bad = |reason: String| TrainError::tensor(&self.path, name, reason);
-        let kind = match self.left.pop_front() {
-            Some((next, count, kind)) if next == name && count == values.len() => kind,
+        let (count, kind) = match self.left.front_mut() {
+            Some((next, count, kind)) if next == name && *count >= values.len() => (count, *kind),
             next => return Err(bad(format!("{} values, expected is {next:?}", values.len()))),
         };
+        *count -= values.len();
+        let complete = *count == 0;
         self.bytes.clear();
         if let Err(value) = kind.put(values, &mut self.bytes) {
             return Err(bad(format!("{value} does not fit {}", kind.name())));
         }
-        self.bytes.resize(self.bytes.len().next_multiple_of(ALIGNMENT), 0);
+        self.written += self.bytes.len();
+        if complete {
+            self.left.pop_front();
+            let padding = self.written.next_multiple_of(ALIGNMENT) - self.written;
+            self.bytes.extend(std::iter::repeat_n(0, padding));
+            self.written = 0;
+        }
         self.file.write_all(&self.bytes).map_err(TrainError::io(&self.part))
     }
 

@@ -2,6 +2,7 @@
 
 mod family;
 mod rotary;
+mod windows;
 
 use std::path::Path;
 

@@ -48,9 +48,9 @@ impl GgufType {
     /// The encoding of a tensor in a file of this type.
     pub(super) fn for_shape(self, shape: &[usize]) -> Self {
         match shape {
-            [_, columns] if self != Self::Q8_0 || columns.is_multiple_of(BLOCK) => self,
-            [_, _] => Self::F16,
-            _ => Self::F32,
+            [] | [_] => Self::F32,
+            [.., columns] if self != Self::Q8_0 || columns.is_multiple_of(BLOCK) => self,
+            _ => Self::F16,
         }
     }
 

@@ -44,6 +44,12 @@ fn make_usual(family: &str, path: &Path) {
             config["use_sliding_window"] = false.into();
         }
         "phi3" | "mistral" => config["sliding_window"] = serde_json::Value::Null,
+        "olmo3" => {
+            let rope = serde_json::json!({"rope_type": "default", "rope_theta": 300.0});
+            config["rope_parameters"] =
+                serde_json::json!({"full_attention": rope, "sliding_attention": rope});
+            config["layer_types"] = serde_json::json!(["sliding_attention", "sliding_attention"]);
+        }
         "gemma3" => config["query_pre_attn_scalar"] = 16.into(),
         _ => {}
     }
@@ -83,16 +89,19 @@ fn write_tokenizer(folder: &Path) {
 }
 
 /// Families whose tiny models llama.cpp computes alike, some after [`make_usual`].
-const FAMILIES: [&str; 12] = [
+const FAMILIES: [&str; 15] = [
     "llama",
     "llama3",
     "llama_linear",
     "mistral",
     "qwen2",
     "qwen3",
+    "qwen3_moe",
     "smollm3",
     "granite",
     "olmo2",
+    "olmo3",
+    "seed_oss",
     "phi3",
     "phi4",
     "gemma3",
@@ -145,6 +154,9 @@ fn an_adapter_file_adds_what_the_merged_file_has_more() {
         ("smollm3", "smollm3/adapter"),
         ("granite", "granite/adapter"),
         ("olmo2", "olmo2/adapter"),
+        ("olmo3", "olmo3/adapter"),
+        ("seed_oss", "seed_oss/adapter"),
+        ("qwen3_moe", "qwen3_moe/adapter"),
         ("phi4", "phi4/adapter"),
         ("gemma3", "gemma3/adapter"),
     ] {
@@ -191,33 +203,66 @@ fn an_adapter_file_adds_what_the_merged_file_has_more() {
 fn a_gguf_base_is_written_as_it_was() {
     let work = tempfile::tempdir().unwrap();
     let shard = "granite-00001-of-00003";
-    for name in ["llama", "qwen3", "smollm3", shard, "olmo2", "phi3", "gemma3"] {
+    let families = [
+        "llama", "qwen3", "qwen3moe", "smollm3", shard, "olmo2", "olmo3", "seed_oss", "phi3",
+        "gemma3",
+    ];
+    for name in families {
         let base = parity("gguf").join(format!("{name}.gguf"));
         let model = LoadedModel::open(&base).unwrap();
         let path = work.path().join(format!("{name}-again.gguf"));
         assert!(export_gguf_model(&path, &model, None, GgufType::F16).unwrap().is_empty());
         let again = LoadedModel::open(&path).unwrap();
-        let same = ModelConfig { bos_token_id: model.config.bos_token_id, ..again.config.clone() };
+        let same = again.config.with(|it| it.bos_token_id = model.config.bos_token_id).unwrap();
         assert_eq!(same, model.config, "{name}");
         let [first, second] = [&base, &path].map(|path| GgufFile::open(path).unwrap());
         assert_eq!(first.get("general.name").is_some(), second.get("general.name").is_some());
-        for (name, _) in first.tensors.iter().filter(|(name, _)| name.starts_with("blk.")) {
-            assert_eq!(first.values(name).unwrap(), second.values(name).unwrap(), "{name}");
+        for (name, tensor) in first.tensors.iter().filter(|(name, _)| name.starts_with("blk.")) {
+            let experts = name.ends_with("_exps.weight").then(|| tensor.shape[0]);
+            let values = |file: &GgufFile| -> Vec<Vec<f32>> {
+                let Some(experts) = experts else {
+                    return vec![file.values(name).unwrap().1];
+                };
+                (0..experts).map(|one| file.matrix_of(name, one).unwrap().1).collect()
+            };
+            assert_eq!(tensor.shape, second.tensors[name].shape, "{name}");
+            assert_eq!(values(&first), values(&second), "{name}");
         }
     }
 }
 
-/// OLMo 2 has a head of its own in llama.cpp.
+/// OLMo has a head of its own in llama.cpp.
 #[test]
-fn a_tied_head_of_olmo2_is_written_out() {
+fn a_tied_head_of_olmo_is_written_out() {
     let work = tempfile::tempdir().unwrap();
-    let (model, adapter) = open("olmo2", work.path(), &parity("olmo2/adapter"), true);
-    let tied =
-        LoadedModel { config: ModelConfig { tied_head: true, ..model.config.clone() }, ..model };
-    let path = work.path().join("tied.gguf");
-    export_gguf_model(&path, &tied, Some(&adapter), GgufType::F32).unwrap();
+    for family in ["olmo2", "olmo3"] {
+        let adapter = parity(family).join("adapter");
+        let (model, adapter) = open(family, work.path(), &adapter, true);
+        let config = model.config.with(|config| config.tied_head = true).unwrap();
+        let tied = LoadedModel { config, ..model };
+        let path = work.path().join("tied.gguf");
+        export_gguf_model(&path, &tied, Some(&adapter), GgufType::F32).unwrap();
+        let file = GgufFile::open(&path).unwrap();
+        let [head, embedding] = ["output.weight", "token_embd.weight"];
+        assert_eq!(file.values(head).unwrap(), file.values(embedding).unwrap());
+    }
+}
+
+/// The router chooses, so it is never rounded; experts are, each matrix by its own width.
+#[test]
+fn experts_are_stacked_and_their_router_is_exact() {
+    let work = tempfile::tempdir().unwrap();
+    let adapter = parity("qwen3_moe/adapter");
+    let (model, _) = open("qwen3_moe", work.path(), &adapter, true);
+    let path = work.path().join("experts.gguf");
+    export_gguf_model(&path, &model, None, GgufType::Q8_0).unwrap();
     let file = GgufFile::open(&path).unwrap();
-    assert_eq!(file.values("output.weight").unwrap(), file.values("token_embd.weight").unwrap());
+    let (_, router) = file.values("blk.1.ffn_gate_inp.weight").unwrap();
+    let stored = model.weights.read("model.layers.1.mlp.gate.weight", &[6, 32]).unwrap();
+    assert_eq!(&router[..], &stored[..]);
+    let shape = |name: &str| file.tensors[name].shape.clone();
+    assert_eq!(shape("blk.0.ffn_up_exps.weight"), [6, 24, 32]);
+    assert_eq!(shape("blk.0.ffn_down_exps.weight"), [6, 32, 24]);
 }
 
 #[test]
@@ -234,6 +279,8 @@ fn what_gguf_cannot_say_is_refused_by_name() {
         ("phi3", "window of 5 tokens"),
         ("smollm3", "layers without rotary embedding"),
         ("gemma3", "attention scores"),
+        ("olmo3", "attention windows"),
+        ("qwen3_moe_step", "biases"),
         ("qwen2_yarn", "YaRN"),
         ("llama_dynamic", "dynamic scaling"),
     ] {
@@ -245,11 +292,27 @@ fn what_gguf_cannot_say_is_refused_by_name() {
         export_gguf_adapter(&out, &odd.config, &lora).unwrap();
         std::fs::remove_file(&out).unwrap();
     }
+    let with = |model: &mut LoadedModel, change: fn(&mut ModelConfig)| {
+        model.config = model.config.with(change).unwrap();
+    };
+    let (mut model, _) = open("olmo3", work.path(), &parity("olmo3/adapter"), true);
+    with(&mut model, |it| it.local_rope.as_mut().unwrap().theta = 400.0);
+    assert!(refused(&model).contains("another rotary base"), "{}", refused(&model));
+    let (mut model, _) = open("qwen3_moe", work.path(), &parity("qwen3_moe/adapter"), true);
+    with(&mut model, |it| it.experts.as_mut().unwrap().normalised = false);
+    assert!(refused(&model).contains("sum of 1"), "{}", refused(&model));
+    with(&mut model, |it| it.experts.as_mut().unwrap().layers[1] = false);
+    assert!(refused(&model).contains("dense layer"), "{}", refused(&model));
+    with(&mut model, |it| it.experts = None);
+    assert!(refused(&model).contains("without experts"), "{}", refused(&model));
+    let (mut model, _) = open("seed_oss", work.path(), &parity("seed_oss/adapter"), true);
+    with(&mut model, |it| it.output_bias = true);
+    assert!(refused(&model).contains("biases"), "{}", refused(&model));
     let (mut model, _) = open("llama", work.path(), &parity("llama/adapter"), true);
-    model.config.activation = crate::model::Activation::GeluTanh;
+    with(&mut model, |it| it.activation = crate::model::Activation::GeluTanh);
     assert!(refused(&model).contains("gelu_pytorch_tanh"), "{}", refused(&model));
-    model.config.activation = crate::model::Activation::Silu;
-    model.config.vocab_size = 32;
+    with(&mut model, |it| it.activation = crate::model::Activation::Silu);
+    with(&mut model, |it| it.vocab_size = 32);
     assert!(refused(&model).contains("beyond the embedding"), "{}", refused(&model));
     let folder = work.path().join("llama");
     let path = folder.join("tokenizer.json");

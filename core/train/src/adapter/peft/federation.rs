@@ -9,7 +9,7 @@ use crate::federated::{
     AdapterLayout, AdapterSpec, Algorithm, Factor, FederatedSettings, GlobalAdapter,
 };
 use crate::model::ModelConfig;
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 impl PeftAdapter {
     /// Rank, alpha and projections of the federation that starts from this adapter. If it has them
@@ -78,7 +78,7 @@ impl PeftAdapter {
     pub fn global(
         &self,
         model: &ModelConfig,
-        settings: &FederatedSettings,
+        settings: &Valid<FederatedSettings>,
     ) -> Result<GlobalAdapter> {
         let lora = self.lora(model)?;
         let layout = AdapterLayout::new(model, &self.federated_spec())?;

@@ -3,10 +3,13 @@
 use super::reader::{GgufFile, Value};
 use super::rope;
 use crate::model::{Activation, COMMAND_TRAINER, ExpertShape, Family, ModelConfig, Rope};
-use crate::{Result, TrainError};
+use crate::{Result, TrainError, Valid};
 
 /// Gemma 3: one layer in six attends to the whole sequence, unless the file says otherwise.
 const GEMMA3_PATTERN: usize = 6;
+/// OLMo 3: one layer in four attends to the whole sequence, unless a number in the file says
+/// otherwise.
+const OLMO3_PATTERN: usize = 4;
 /// SmolLM3: every fourth layer has no rotary embedding; GGUF does not say.
 const SMOLLM3_INTERVAL: usize = 4;
 /// Gemma 3 of 27 billion parameters, which scales its scores by another width; GGUF does not say.
@@ -30,14 +33,18 @@ const MEANINGFUL: [(&str, &[f64], &[Family]); 18] = [
     ("expert_weights_scale", &[0.0, 1.0], &[]),
     // 1 is the softmax.
     ("expert_gating_func", &[0.0, 1.0], &[]),
-    ("attention.sliding_window", &[0.0], &[Family::Llama, Family::Phi3, Family::Gemma3]),
-    ("attention.sliding_window_pattern", &[0.0], &[Family::Gemma3]),
-    ("rope.freq_base_swa", &[0.0], &[Family::Gemma3]),
+    ("attention.sliding_window", &[0.0], &WINDOWED),
+    ("attention.sliding_window_pattern", &[0.0], &[Family::Gemma3, Family::Olmo3]),
+    ("rope.freq_base_swa", &[0.0], &[Family::Gemma3, Family::Olmo3]),
     ("nextn_predict_layers", &[0.0], &[]),
 ];
 
-/// `general.architecture` of each family; Mistral's models use `llama`.
-const ARCHITECTURES: [(&str, Family); 9] = [
+/// Families whose files may name an attention window.
+const WINDOWED: [Family; 4] = [Family::Llama, Family::Phi3, Family::Gemma3, Family::Olmo3];
+
+/// `general.architecture` of each family; Mistral's models use `llama`, those of OLMo 3 `olmo2` with
+/// a window.
+const ARCHITECTURES: [(&str, Family); 10] = [
     ("llama", Family::Llama),
     ("qwen2", Family::Qwen2),
     ("qwen3", Family::Qwen3),
@@ -45,12 +52,13 @@ const ARCHITECTURES: [(&str, Family); 9] = [
     ("smollm3", Family::SmolLm3),
     ("granite", Family::Granite),
     ("olmo2", Family::Olmo2),
+    ("seed_oss", Family::SeedOss),
     ("phi3", Family::Phi3),
     ("gemma3", Family::Gemma3),
 ];
 
 /// The configuration that a file's metadata describe.
-pub(super) fn read(file: &GgufFile) -> Result<ModelConfig> {
+pub(super) fn read(file: &GgufFile) -> Result<Valid<ModelConfig>> {
     let architecture = file.require("general.architecture", Value::as_str)?;
     let known = ARCHITECTURES.iter().find(|(name, _)| *name == architecture);
     let Some((_, family)) = known else {
@@ -59,11 +67,13 @@ pub(super) fn read(file: &GgufFile) -> Result<ModelConfig> {
             format!("architecture {architecture:?} is not one of {names}: {COMMAND_TRAINER}");
         return Err(TrainError::format(&file.path, reason));
     };
-    let metadata = Metadata { file, architecture, family: *family };
+    let mut metadata = Metadata { file, architecture, family: *family };
+    let windowed = metadata.number("attention.sliding_window").is_some_and(|window| window > 0.0);
+    if windowed && *family == Family::Olmo2 {
+        metadata.family = Family::Olmo3;
+    }
     metadata.refuse_unknown_meaning()?;
-    let config = metadata.config()?;
-    config.check().map_err(|reason| TrainError::format(&file.path, reason))?;
-    Ok(config)
+    Valid::new(metadata.config()?).map_err(|reason| TrainError::format(&file.path, reason))
 }
 
 struct Metadata<'a> {
@@ -213,17 +223,48 @@ impl Metadata<'_> {
                     config.attention_scale = (width as f64).sqrt().recip();
                 }
                 let pattern = self.optional("attention.sliding_window_pattern")?;
-                let pattern = pattern.unwrap_or(GEMMA3_PATTERN).max(1);
-                for (layer, window) in config.windows.iter_mut().enumerate() {
-                    if (layer + 1).is_multiple_of(pattern) {
-                        *window = None;
-                    }
-                }
+                drop_windows(config, pattern.unwrap_or(GEMMA3_PATTERN));
                 let theta = self.number("rope.freq_base_swa").unwrap_or(10_000.0);
+                config.local_rope = Some(Rope { theta, scaling: None });
+            }
+            Family::Olmo3 => {
+                drop_windows(config, self.olmo3_pattern(config.layers)?);
+                let theta = config.rope_theta;
+                if self.number("rope.freq_base_swa").is_some_and(|local| local != theta) {
+                    let reason = "rope.freq_base_swa differs from rope.freq_base, which llama.cpp \
+                                  ignores: use the folder";
+                    return Err(self.bad(reason.to_owned()));
+                }
                 config.local_rope = Some(Rope { theta, scaling: None });
             }
             _ => {}
         }
         Ok(())
+    }
+
+    /// Which layers of OLMo 3 attend to the whole sequence: llama.cpp follows a number, but where
+    /// the file has a list, as its converter writes it, it takes every fourth layer.
+    fn olmo3_pattern(&self, layers: usize) -> Result<usize> {
+        let key = "attention.sliding_window_pattern";
+        let Some(list) = self.get(key).and_then(Value::as_array) else {
+            return Ok(self.optional(key)?.unwrap_or(OLMO3_PATTERN));
+        };
+        let usual = (1..=layers).map(|layer| Some(!layer.is_multiple_of(OLMO3_PATTERN)));
+        match list.iter().map(Value::as_bool).eq(usual) {
+            true => Ok(OLMO3_PATTERN),
+            false => Err(self.bad(format!(
+                "{key} lists other layers than three of four, which llama.cpp ignores: use the \
+                 folder"
+            ))),
+        }
+    }
+}
+
+/// Leaves every `pattern`th layer without a window; none if `pattern` is zero, as in llama.cpp.
+fn drop_windows(config: &mut ModelConfig, pattern: usize) {
+    for (layer, window) in (1..).zip(&mut config.windows) {
+        if pattern > 0 && usize::is_multiple_of(layer, pattern) {
+            *window = None;
+        }
     }
 }

@@ -115,7 +115,7 @@ pub(crate) fn gguf_name(name: &str, family: Family) -> Option<String> {
     let before = family.norms() == NormPlaces::Before;
     let module = match module {
         "input_layernorm" => "attn_norm",
-        "post_attention_layernorm" if before => "ffn_norm",
+        "post_attention_layernorm" if before && family != Family::SeedOss => "ffn_norm",
         "post_attention_layernorm" => "post_attention_norm",
         "pre_feedforward_layernorm" => "ffn_norm",
         "post_feedforward_layernorm" => "post_ffw_norm",
@@ -133,6 +133,11 @@ pub(crate) fn gguf_name(name: &str, family: Family) -> Option<String> {
         _ => return None,
     };
     Some(format!("blk.{layer}.{module}.{kind}"))
+}
+
+/// Whether a tensor is stored as a part of another, with those of all experts of its layer.
+pub(crate) fn is_stacked(name: &str) -> bool {
+    expert(name).is_some()
 }
 
 /// The projection of one expert and the expert's number: GGUF stores all experts of a layer in one
@@ -161,6 +166,8 @@ mod tests {
         assert_eq!(name("self_attn.o_proj", Family::Llama), stored("attn_output"));
         assert_eq!(name("post_attention_layernorm", Family::Llama), stored("ffn_norm"));
         assert_eq!(name("post_attention_layernorm", Family::Gemma3), stored("post_attention_norm"));
+        let norm = name("post_attention_layernorm", Family::SeedOss);
+        assert_eq!(norm, stored("post_attention_norm"));
         assert_eq!(name("mlp.gate_up_proj", Family::Phi3), stored("ffn_up"));
         assert_eq!(name("mlp.gate", Family::Qwen3Moe), stored("ffn_gate_inp"));
         assert_eq!(name("mlp.experts.7.up_proj", Family::Qwen3Moe), stored("ffn_up_exps"));

@@ -10,16 +10,6 @@ use crate::{Result, TrainError};
 const TABLE: &str = "rope_freqs.weight";
 const SHORT: &str = "rope_factors_short.weight";
 const LONG: &str = "rope_factors_long.weight";
-/// YaRN settings that llama.cpp's converters write for few models, and whose meaning is specific to
-/// llama.cpp.
-const YARN: [&str; 6] = [
-    "attn_factor",
-    "yarn_log_multiplier",
-    "yarn_ext_factor",
-    "yarn_attn_factor",
-    "yarn_beta_fast",
-    "yarn_beta_slow",
-];
 /// Values that all Llama 3 models share and GGUF files do not repeat.
 const LOW_FREQ_FACTOR: f64 = 1.0;
 const HIGH_FREQ_FACTOR: f64 = 4.0;
@@ -61,23 +51,52 @@ pub(super) fn scaling(
         None | Some("none") => Ok(None),
         Some("linear") => Ok(Some(RopeScaling::Linear { factor: factor()? })),
         Some("yarn") => {
-            let other = YARN.iter().find(|name| get(name).is_some());
-            if let Some(name) = other {
-                return Err(bad(format!("{architecture}.rope.scaling.{name} is not supported")));
-            }
-            let factor = factor()?;
-            Ok(Some(RopeScaling::Yarn {
-                factor,
-                attention_factor: if factor <= 1.0 { 1.0 } else { 0.1 * factor.ln() + 1.0 },
-                beta_fast: 32.0,
-                beta_slow: 1.0,
-                original_max_position: original
-                    .ok_or_else(|| bad("yarn without original_context_length".to_owned()))?,
-                truncate: true,
-            }))
+            let number = |name: &str, default: f64| match get(name) {
+                None => Ok(default),
+                Some(value) => value.as_f64().ok_or_else(|| format!("{name} is no number")),
+            };
+            let original = original.ok_or_else(|| "yarn without original_context_length".into());
+            let rule = factor()?;
+            let rule = original.and_then(|original| yarn(rule, original, number));
+            rule.map(Some).map_err(|reason| bad(format!("{architecture}.rope.scaling: {reason}")))
         }
         Some(other) => Err(bad(format!("rope scaling {other:?} is not one of linear, yarn"))),
     }
+}
+
+/// YaRN; `number` gives one of its settings, or a default if the file does not have it.
+fn yarn(
+    factor: f64,
+    original_max_position: usize,
+    number: impl Fn(&str, f64) -> std::result::Result<f64, String>,
+) -> std::result::Result<RopeScaling, String> {
+    let attention_factor = if factor <= 1.0 { 1.0 } else { 0.1 * factor.ln() + 1.0 };
+    let (beta_fast, beta_slow) = (32.0, 1.0);
+    // llama.cpp's converters write what `config.json` says, which is mostly the usual. Of what is
+    // not, llama.cpp ignores a part, and what is left has a meaning of its own.
+    let usual = [
+        ("attn_factor", 1.0),
+        ("yarn_attn_factor", attention_factor),
+        ("yarn_beta_fast", beta_fast),
+        ("yarn_beta_slow", beta_slow),
+        ("yarn_ext_factor", 1.0),
+        ("yarn_log_multiplier", 0.0),
+    ];
+    for (name, usual) in usual {
+        let value = number(name, usual)?;
+        // The file has 32 bits.
+        if (value - usual).abs() > 1e-5 {
+            return Err(format!("{name} is {value}, and only {usual} is supported"));
+        }
+    }
+    Ok(RopeScaling::Yarn {
+        factor,
+        attention_factor,
+        beta_fast,
+        beta_slow,
+        original_max_position,
+        truncate: true,
+    })
 }
 
 /// Llama 3's rule, if it reproduces the file's divisors: then `config.json` can express it as well.

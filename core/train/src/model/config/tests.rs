@@ -5,9 +5,10 @@ use std::path::Path;
 use serde_json::{Value, json};
 
 use super::ModelConfig;
+use crate::Valid;
 
 /// A small configuration of a family, with some fields set.
-fn read(family: &str, extra: Value) -> Result<ModelConfig, String> {
+fn read(family: &str, extra: Value) -> Result<Valid<ModelConfig>, String> {
     let mut json = json!({
         "model_type": family, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 3,
         "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 64, "head_dim": 8,
@@ -118,7 +119,7 @@ fn an_unknown_family_is_told_what_to_do() {
 
 #[test]
 fn defaults_are_those_of_transformers() {
-    let windows = |family, extra| read(family, extra).unwrap().windows;
+    let windows = |family, extra| read(family, extra).unwrap().windows.clone();
     assert_eq!(windows("mistral", json!({})), [Some(4096); 3]);
     assert_eq!(windows("mistral", json!({"sliding_window": null})), [None; 3]);
     assert_eq!(windows("phi3", json!({"sliding_window": 9})), [Some(9); 3]);

@@ -61,24 +61,32 @@ pub(crate) fn geglu_backward(
     (d.clone() * up.clone() * slope, d.clone() * gelu)
 }
 
-/// The sum of the losses, `[1]`, and with a scale the gradient. The only arrays as large as the
+/// The loss of each row, `[rows]`.
+pub(crate) fn losses(logits: Tensor<2>, targets: Tensor<1, Int>) -> Tensor<1> {
+    let [rows, _] = logits.dims();
+    let log_sums = log_sums(&logits);
+    (log_sums - logits.gather(1, targets.reshape([rows, 1]))).reshape([rows])
+}
+
+/// log(sum(exp(row))) of each row, `[rows, 1]`.
+fn log_sums(logits: &Tensor<2>) -> Tensor<2> {
+    let largest = logits.clone().max_dim(1);
+    (logits.clone() - largest.clone()).exp().sum_dim(1).log() + largest
+}
+
+/// The sum of the losses, `[1]`, and the gradient of `scale` times that sum. The only arrays as large as the
 /// logits are the logits themselves and that gradient.
 pub(crate) fn cross_entropy(
     logits: Tensor<2>,
     targets: Tensor<1, Int>,
-    scale: Option<f64>,
-) -> (Tensor<1>, Option<Tensor<2>>) {
+    scale: f64,
+) -> (Tensor<1>, Tensor<2>) {
     let [rows, vocab] = logits.dims();
     let targets = targets.reshape([rows, 1]);
-    let at_targets = logits.clone().gather(1, targets.clone());
-    let largest = logits.clone().max_dim(1);
-    let sums = (logits.clone() - largest.clone()).exp().sum_dim(1);
-    let log_sums = sums.log() + largest;
-    let loss = (log_sums.clone() - at_targets).sum();
-    let gradient = scale.map(|scale| {
-        let tokens = Tensor::<1, Int>::arange(0..vocab as i64, &logits.device());
-        let hits = tokens.reshape([1, vocab]).equal(targets).float();
-        ((logits - log_sums).exp() - hits).mul_scalar(scale)
-    });
+    let log_sums = log_sums(&logits);
+    let loss = (log_sums.clone() - logits.clone().gather(1, targets.clone())).sum();
+    let tokens = Tensor::<1, Int>::arange(0..vocab as i64, &logits.device());
+    let hits = tokens.reshape([1, vocab]).equal(targets).float();
+    let gradient = ((logits - log_sums).exp() - hits).mul_scalar(scale);
     (loss, gradient)
 }

@@ -9,9 +9,9 @@ use crate::model::lora::Projection;
 
 /// Activations kept from the forward pass.
 #[allow(clippy::large_enum_variant, reason = "a layer has one")]
-pub(super) enum FeedForwardSaved {
+pub(super) enum FeedForwardSaved<'a> {
     Dense { gate: Tensor<2>, up: Tensor<2> },
-    Experts(ExpertsSaved),
+    Experts(ExpertsSaved<'a>),
 }
 
 impl Layer {
@@ -19,7 +19,7 @@ impl Layer {
         &self,
         pass: &mut Forward<'_>,
         x: &Tensor<2>,
-    ) -> (Tensor<2>, FeedForwardSaved) {
+    ) -> (Tensor<2>, FeedForwardSaved<'_>) {
         if let Some(experts) = &self.experts {
             let (y, saved) = experts.forward(x);
             return (y, FeedForwardSaved::Experts(saved));
@@ -33,12 +33,11 @@ impl Layer {
         &self,
         pass: &mut Backward<'_>,
         dy: Tensor<2>,
-        saved: FeedForwardSaved,
+        saved: FeedForwardSaved<'_>,
     ) -> Tensor<2> {
-        match (saved, &self.experts) {
-            (FeedForwardSaved::Experts(saved), Some(experts)) => experts.backward(&dy, saved),
-            (FeedForwardSaved::Experts(_), None) => dy,
-            (FeedForwardSaved::Dense { gate, up }, _) => {
+        match saved {
+            FeedForwardSaved::Experts(saved) => saved.backward(&dy),
+            FeedForwardSaved::Dense { gate, up } => {
                 let d_inner = pass.project(Projection::DownProj, dy);
                 let (d_gate, d_up) = kernels::gated_backward(&d_inner, &gate, &up, self.activation);
                 self.gate_and_up_backward(pass, d_gate, d_up)

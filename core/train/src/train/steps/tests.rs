@@ -6,6 +6,7 @@ use std::path::Path;
 use super::on_device::OnDevice;
 use super::on_host::OnHost;
 use super::*;
+use crate::Valid;
 use crate::federated::{AdapterLayout, AdapterSpec, Algorithm, FederatedSettings};
 use crate::model::{BasePrecision, ModelConfig, TensorSource, TokenSequence};
 use crate::random::Stream;
@@ -49,8 +50,12 @@ fn a_device_takes_the_steps_of_the_processor() {
     let decoder = decoder();
     for algorithm in [Algorithm::FedIt, Algorithm::Ffa, Algorithm::FedSb] {
         let spec = AdapterSpec { rank: 4, alpha: 8.0, ..AdapterSpec::default() };
-        let settings =
-            FederatedSettings { adapter: spec, algorithm, ..FederatedSettings::default() };
+        let settings = Valid::new(FederatedSettings {
+            adapter: spec,
+            algorithm,
+            ..FederatedSettings::default()
+        })
+        .unwrap();
         let layout = AdapterLayout::new(decoder.config(), &settings.adapter).unwrap();
         let first = GlobalAdapter::new(layout, &settings, [1; 32]);
         // Away from zero, so that moments and weight decay have an effect.

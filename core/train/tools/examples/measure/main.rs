@@ -30,7 +30,7 @@ use fedshield_train::model::{
     BasePrecision, Batch, ComputePrecision, Decoder, ModelConfig, StageSeconds, TokenSequence,
     Transfers,
 };
-use fedshield_train::{AdamWSettings, ComputeDevice, LocalSteps, StepReport, local_steps};
+use fedshield_train::{AdamWSettings, ComputeDevice, LocalSteps, StepReport, Valid, local_steps};
 use fedshield_train_tools::all_labelled;
 use weights::Drawn;
 
@@ -188,7 +188,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         ..AdapterSpec::default()
     };
     let algorithm = arguments.algorithm;
-    let settings = FederatedSettings { adapter: spec, algorithm, ..FederatedSettings::default() };
+    let settings =
+        Valid::new(FederatedSettings { adapter: spec, algorithm, ..FederatedSettings::default() })?;
     let layout = AdapterLayout::new(decoder.config(), &settings.adapter)?;
     let adapter = GlobalAdapter::new(layout, &settings, [0; 32]);
     let vocab = decoder.config().vocab_size;

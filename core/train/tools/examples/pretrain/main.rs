@@ -12,8 +12,8 @@
 //! that was interrupted, or whose end was not known when it began, goes on from what it wrote:
 //! `--from` names the folder, `--done` the steps that it took, which fix the text that comes next.
 //! The optimiser's moments are not kept; the rate rises again over a hundred steps in their place.
-//! The loss is printed in nats per token, together with its floor: the entropy of the generator's
-//! choices, which no model can beat.
+//! The loss is printed in nats per token, beside the surprise of the generator's choices: an upper
+//! bound of the text's entropy, because different choices can make the same text.
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 mod optimizer;
@@ -23,9 +23,9 @@ use std::error::Error;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fedshield_train::cpu;
 use fedshield_train::load::{LoadedModel, Precision};
 use fedshield_train::model::{BasePrecision, Batch, Decoder, ModelConfig, TokenSequence};
+use fedshield_train::{Valid, cpu};
 use fedshield_train_tools::{BaseWeights, copying_weights, save_base};
 use tokenizers::Tokenizer;
 
@@ -124,13 +124,13 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 /// The weights are copied to the device in each step, which is cheap beside the step itself for a
 /// model this small.
-fn decoder(config: &ModelConfig, weights: &BaseWeights) -> Result<Decoder, Box<dyn Error>> {
+fn decoder(config: &Valid<ModelConfig>, weights: &BaseWeights) -> Result<Decoder, Box<dyn Error>> {
     Ok(Decoder::load(config, weights, &cpu(), BasePrecision::F32)?)
 }
 
 fn train(
     settings: &Settings,
-    config: &ModelConfig,
+    config: &Valid<ModelConfig>,
     mut weights: BaseWeights,
     mut windows: Windows,
     validation: &Validation,
@@ -183,33 +183,33 @@ fn windows_of_step(
     (0..settings.batch).map(|_| windows.next_full(settings.length)).collect()
 }
 
-/// Windows that are never trained on, and their floor.
+/// Windows that are never trained on, and the surprise of their choices in nats per token.
 struct Validation {
     batches: Vec<Batch>,
-    floor: f64,
+    surprise: f64,
 }
 
 impl Validation {
     fn new(tokenizer: &Tokenizer, end: u32, length: usize) -> Result<Self, Box<dyn Error>> {
         let mut windows = Windows::new(tokenizer, end, VALIDATION_SEED);
         let mut sequences = Vec::new();
-        let mut floor = 0.0;
+        let mut surprise = 0.0;
         for _ in 0..VALIDATION_WINDOWS {
             let (sequence, nats) = windows.next_whole(length)?;
             sequences.push(sequence);
-            floor += nats;
+            surprise += nats;
         }
         let batches = sequences
             .chunks(8)
             .map(|part| Batch::new(&part.iter().collect::<Vec<_>>()))
             .collect::<Result<Vec<_>, _>>()?;
         let labels: usize = batches.iter().map(Batch::label_count).sum();
-        Ok(Validation { batches, floor: floor / labels as f64 })
+        Ok(Validation { batches, surprise: surprise / labels as f64 })
     }
 
     fn report(
         &self,
-        config: &ModelConfig,
+        config: &Valid<ModelConfig>,
         weights: &BaseWeights,
     ) -> Result<String, Box<dyn Error>> {
         let decoder = decoder(config, weights)?;
@@ -219,6 +219,6 @@ impl Validation {
             labels += batch.label_count();
         }
         let loss = sum / labels as f64;
-        Ok(format!("{loss:.4}, floor {:.4}, {labels} tokens", self.floor))
+        Ok(format!("{loss:.4}, surprise {:.4}, {labels} tokens", self.surprise))
     }
 }

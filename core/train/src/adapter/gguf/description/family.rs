@@ -2,16 +2,15 @@
 //! (`src/models` of llama.cpp).
 
 use super::super::container::Meta;
+use super::windows;
 use crate::model::{Activation, Family, ModelConfig};
 
 /// Layers of SmolLM3 without rotary embedding: llama.cpp takes every fourth.
 const SMOLLM3_INTERVAL: usize = 4;
-/// Gemma 3: one layer in six attends to the whole sequence, unless the file says otherwise.
-const GEMMA3_PATTERN: usize = 6;
 /// Gemma 3 of 27 billion parameters scales its scores by another width.
 const GEMMA3_27B_LAYERS: usize = 62;
 
-type Settings = Vec<(&'static str, Meta)>;
+pub(super) type Settings = Vec<(&'static str, Meta)>;
 
 /// An architecture of llama.cpp.
 #[derive(Clone, Copy)]
@@ -34,14 +33,17 @@ const fn known(
     Architecture { family, name, biases, divisors }
 }
 
-const ARCHITECTURES: [Architecture; 9] = [
+const ARCHITECTURES: [Architecture; 12] = [
     known(Family::Llama, "llama", [true, true], true),
     known(Family::Mistral, "llama", [true, true], true),
     known(Family::Granite, "granite", [true, true], true),
     known(Family::Qwen2, "qwen2", [true, false], false),
     known(Family::Qwen3, "qwen3", [false, false], false),
+    known(Family::Qwen3Moe, "qwen3moe", [false, false], false),
     known(Family::SmolLm3, "smollm3", [false, false], false),
     known(Family::Olmo2, "olmo2", [false, false], false),
+    known(Family::Olmo3, "olmo2", [false, false], false),
+    known(Family::SeedOss, "seed_oss", [true, false], false),
     known(Family::Phi3, "phi3", [false, false], false),
     known(Family::Gemma3, "gemma3", [false, false], false),
 ];
@@ -81,21 +83,13 @@ impl Architecture {
             return Err(format!("this choice of layers without rotary embedding in {name}"));
         }
         let square = config.heads * config.head_dim == config.hidden_size;
-        if matches!(self.family, Family::Phi3 | Family::Olmo2) && !square {
+        if matches!(self.family, Family::Phi3 | Family::Olmo2 | Family::Olmo3) && !square {
             return Err(format!("heads of another width than hidden_size / heads in {name}"));
         }
-        self.check_windows(config)
-    }
-
-    fn check_windows(&self, config: &ModelConfig) -> Result<(), String> {
-        let windowed = |window: &usize| *window < config.max_position;
-        match config.windows.iter().flatten().find(|window| windowed(window)) {
-            Some(window) if self.family != Family::Gemma3 => Err(format!(
-                "an attention window of {window} tokens, which llama.cpp does not have for {},",
-                self.name
-            )),
-            _ => Ok(()),
+        if self.family == Family::Qwen3Moe {
+            check_experts(config)?;
         }
+        windows::check(config, name)
     }
 
     /// The metadata that only this architecture has.
@@ -127,35 +121,38 @@ impl Architecture {
             ],
             // Without the key, some versions assume the window of the smallest model.
             Family::Phi3 => vec![("attention.sliding_window", Meta::U32(0))],
-            Family::Gemma3 => gemma3(config)?,
+            Family::Gemma3 => windows::gemma3(config)?,
+            Family::Olmo3 => windows::olmo3(config)?,
+            Family::Qwen3Moe => experts(config),
             _ => Vec::new(),
         })
     }
 }
 
-fn gemma3(config: &ModelConfig) -> Result<Settings, String> {
-    let Some(window) = config.windows.iter().flatten().next() else {
-        return Err("Gemma 3 without attention windows".to_owned());
-    };
-    let first_whole = config.windows.iter().position(Option::is_none);
-    let pattern = first_whole.map_or(config.layers + 1, |layer| layer + 1);
-    let fits = |(layer, found): (usize, &Option<usize>)| {
-        let wanted = (!(layer + 1).is_multiple_of(pattern)).then_some(*window);
-        *found == wanted
-    };
-    if pattern == 1 || !config.windows.iter().enumerate().all(fits) {
-        return Err("attention windows that do not repeat regularly".to_owned());
+/// # Errors
+/// What llama.cpp does otherwise: it has experts in every layer, and scales the weights of a token's
+/// experts to a sum of 1.
+fn check_experts(config: &ModelConfig) -> Result<(), String> {
+    match &config.experts {
+        Some(experts) if experts.layers.contains(&false) => {
+            Err("a mixture of experts with a dense layer".to_owned())
+        }
+        None => Err("a model of qwen3_moe without experts".to_owned()),
+        Some(experts) if !experts.normalised => {
+            Err("weights of experts that are not scaled to a sum of 1".to_owned())
+        }
+        Some(_) => Ok(()),
     }
-    let mut settings = vec![("attention.sliding_window", Meta::U32(*window as u32))];
-    // With fewer layers than the usual interval, no layer shows that it is another.
-    if pattern != GEMMA3_PATTERN && (first_whole.is_some() || config.layers >= GEMMA3_PATTERN) {
-        settings.push(("attention.sliding_window_pattern", Meta::U32(pattern as u32)));
-    }
-    let local = config.local_rope.as_ref();
-    if local.is_some_and(|rope| rope.scaling.is_some()) {
-        return Err("a stretched rotary embedding in layers with a window".to_owned());
-    }
-    let theta = local.map_or(config.rope_theta, |rope| rope.theta);
-    settings.push(("rope.freq_base_swa", Meta::F32(theta as f32)));
-    Ok(settings)
+}
+
+fn experts(config: &ModelConfig) -> Settings {
+    let size = |value: usize| Meta::U32(value as u32);
+    let experts = config.experts.iter().flat_map(|experts| {
+        [
+            ("expert_count", size(experts.count)),
+            ("expert_used_count", size(experts.chosen)),
+            ("expert_feed_forward_length", size(experts.width)),
+        ]
+    });
+    experts.collect()
 }

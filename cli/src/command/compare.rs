@@ -1,0 +1,92 @@
+//! `compare`: what joining is worth to this member, on its own data.
+
+mod render;
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use fedshieldd::control::api::{EvaluateRequest, Evaluation};
+use fedshieldd::home::Home;
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::JsonFlag;
+use super::adapter::{self, AdapterCommand, EvalArgs};
+use crate::connection;
+use crate::failure::Failure;
+use crate::screen::Screen;
+pub(crate) use render::sample;
+#[cfg(test)]
+pub(crate) use render::tests;
+
+/// How often the progress of the daemon's work is shown.
+const LOOK: Duration = Duration::from_secs(2);
+
+/// Arguments of `compare`.
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:
+  fedshield-cli compare                       base, alone, common and personal at this node
+  fedshield-cli compare --without-alone       the same without training an adapter alone
+  fedshield-cli compare ./a ./b --model ./SmolLM2-135M --data test.jsonl
+
+At a node, an adapter is trained on from the common one and another one by itself, at the lowest priority;
+the validation data choose learning rates, steps and the best of them, and the test data measure.")]
+pub struct CompareArgs {
+    /// PEFT folders to compare instead of this node's adapters; no daemon is needed then
+    #[arg(value_name = "ADAPTER", requires_all = ["model", "data"])]
+    pub adapters: Vec<PathBuf>,
+    /// With ADAPTER: the base model, a Hugging Face folder or a GGUF file
+    #[arg(long, value_name = "PATH", requires = "adapters")]
+    pub model: Option<PathBuf>,
+    /// With ADAPTER: files of examples; every one in them is evaluated
+    #[arg(long, value_name = "FILE", num_args = 1.., requires = "adapters")]
+    pub data: Vec<PathBuf>,
+    /// Train no adapter alone, which takes as long as the training of all rounds
+    #[arg(long, conflicts_with = "adapters")]
+    pub without_alone: bool,
+    #[command(flatten)]
+    pub(crate) json: JsonFlag,
+}
+
+/// Runs `compare`.
+///
+/// # Errors
+/// If no daemon answers, it has no held-out data, or a folder, model or file cannot be used.
+pub async fn run(args: &CompareArgs, home: &Home) -> Result<(), Failure> {
+    let screen = Screen::new(args.json.json);
+    if let Some(model) = &args.model {
+        let eval = EvalArgs::of(&args.adapters, model, &args.data, args.json);
+        return adapter::run(&AdapterCommand::Eval(Box::new(eval)), home).await;
+    }
+    let evaluation = at_node(home, !args.without_alone, &screen).await?;
+    screen.answer(&evaluation, render::page)
+}
+
+/// The daemon's comparison; its progress is shown on a terminal.
+async fn at_node(home: &Home, alone: bool, screen: &Screen) -> Result<Evaluation, Failure> {
+    let daemon = connection::to(home);
+    let request = EvaluateRequest { alone };
+    let asked = daemon.evaluate(&request);
+    tokio::pin!(asked);
+    // Drawn on standard error, and only if that is a terminal.
+    let bar = ProgressBar::new(0);
+    if let Ok(style) = ProgressStyle::with_template("{wide_bar} step {pos} of {len} at home") {
+        bar.set_style(style);
+    }
+    let answer = loop {
+        tokio::select! {
+            answer = &mut asked => break answer,
+            () = tokio::time::sleep(LOOK), if screen.interactive() => {
+                let status = connection::to(home).status().await.ok();
+                if let Some(work) = status.and_then(|status| status.progress)
+                    && work.phase == "evaluate"
+                {
+                    bar.set_length(work.steps);
+                    bar.set_position(work.step);
+                }
+            }
+        }
+    };
+    bar.finish_and_clear();
+    Ok(answer?)
+}
