@@ -81,7 +81,6 @@ fn demo_flags(args: &DemoArgs) -> TermsFlags {
     if args.source.model.is_some() {
         flags.rounds = flags.rounds.or(Some(8));
     } else {
-        flags.rounds = flags.rounds.or(Some(16));
         flags.rank = flags.rank.or(Some(16));
         flags.lr_final = flags.lr_final.or(flags.lr.is_none().then_some(2e-3));
         flags.lr = flags.lr.or(Some(8e-3));
@@ -90,10 +89,14 @@ fn demo_flags(args: &DemoArgs) -> TermsFlags {
         flags.target_modules = flags.target_modules.or(Some(all.map(str::to_owned).to_vec()));
         match args.shipped {
             Shipped::Hospitals => {
+                flags.rounds = flags.rounds.or(Some(24));
                 flags.algorithm = flags.algorithm.or(Some(AlgorithmName::Fedit));
                 flags.sparsity = flags.sparsity.or(Some(0.0));
             }
-            Shipped::Domains => flags.server_rate = flags.server_rate.or(Some(2.0)),
+            Shipped::Domains => {
+                flags.rounds = flags.rounds.or(Some(16));
+                flags.server_rate = flags.server_rate.or(Some(2.0));
+            }
         }
     }
     flags

@@ -185,9 +185,11 @@ fn questions(answers: &Answers) -> String {
         ];
         text.push_str(&format!("{}\n", facts(Colours::none(), &list)));
     }
-    let Answers { asked, right_before, right_after, .. } = answers;
+    let Answers { asked, base, common, .. } = answers;
     text.push_str(&format!(
-        "{right_after} of {asked} answers are as expected to the letter, of the base {right_before}.\n"
+        "Of {asked} answers {} have every number, code and name that was expected ({} of the base), {} are as \
+         expected to the letter ({}).\n",
+        common.particulars, base.particulars, common.letter, base.letter
     ));
     text
 }
@@ -203,6 +205,7 @@ fn answers_of(member: &DemoMember) -> Option<String> {
 mod tests {
     use fedshieldd::offline::SampleAnswers;
 
+    use super::super::questions::Right;
     use super::super::report::{agreed_rounds, tests::outcome, update_ratio};
     use super::*;
 
@@ -244,10 +247,12 @@ mod tests {
             base: "\u{1b}]0;owned\u{7}".into(),
             adapted: vec!["\u{9b}2Jyes".into()],
         };
-        let answers = Answers { asked: 10, right_before: 0, right_after: 7, samples: vec![sample] };
+        let right = Right { particulars: 7, letter: 3 };
+        let (asked, base) = (10, Right::default());
+        let answers = Answers { asked, base, common: right, samples: vec![sample] };
         let text = questions(&answers);
         assert!(!text.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{text:?}");
         assert!(text.contains("expected  a b\n"), "{text}");
-        assert!(text.contains("7 of 10 answers are as expected to the letter, of the base 0"));
+        assert!(text.contains("Of 10 answers 7 have every number"));
     }
 }

@@ -4,6 +4,7 @@ use fedshieldd::control::api::RoundOutcome;
 
 use super::*;
 use crate::command::compare::tests::evaluation;
+use crate::demo::questions::Right;
 
 pub(crate) fn outcome(name: &str, digests: &[u8]) -> MemberOutcome {
     let rounds: Vec<RoundReport> = digests
@@ -76,8 +77,8 @@ fn the_json_has_the_documented_fields() {
         update_ratio: Some(0.7),
         questions: Some(Answers {
             asked: 10,
-            right_before: 0,
-            right_after: 7,
+            base: Right::default(),
+            common: Right { particulars: 7, letter: 3 },
             samples: Vec::new(),
         }),
         federation_seconds: 1.0,
@@ -98,7 +99,8 @@ fn the_json_has_the_documented_fields() {
         "/members/0/held_out_loss/common",
         "/members/0/held_out_loss/best",
         "/members/0/headline",
-        "/questions/right_after",
+        "/questions/base/letter",
+        "/questions/common/particulars",
         "/ledger",
         "/adapter",
         "/verified",
