@@ -20,6 +20,7 @@ use crate::demo;
     propagate_version = true,
     disable_help_subcommand = true,
     arg_required_else_help = true,
+    max_term_width = HELP_COLUMNS,
     after_help = AFTER
 )]
 pub struct Cli {
@@ -31,16 +32,21 @@ pub struct Cli {
     pub command: CliCommand,
 }
 
+/// Width in columns up to which help makes use of a wide terminal.
+const HELP_COLUMNS: usize = 100;
+
+/// Tables and examples below an option list have at most 80 columns in each line, since a broken
+/// row cannot be read. A paragraph is one line, which is wrapped at the width of the terminal.
 const AFTER: &str = "Start here:
-  fedshield-cli demo                                     four organisations on this machine
-  fedshield-cli init --name bank --model DIR --data F    an identity and a configuration
-  fedshield-cli daemon                                   the node itself, in the foreground
-  fedshield-cli federation new --name trial              ... or: fedshield-cli join fs1...
+  fedshield-cli demo                                     four organisations here
+  fedshield-cli init --name bank --model DIR --data F    identity, configuration
+  fedshield-cli daemon                                   the node itself
+  fedshield-cli federation new --name trial              or: fedshield-cli join
   fedshield-cli status --watch
 
-Exit codes: 0 done, 2 wrong usage, 3 no daemon runs, 4-6 configuration or identity, 10-14 invite or network,
-20-22 model or data, 30-34 ports, storage or user, 40-49 refused by daemon or federation, 50 verification failed,
-130 interrupted, 1 anything else. docs/CLI.md lists them all.";
+Exit codes: 0 done, 2 wrong usage, 3 no daemon runs, 4-6 configuration or identity, 10-14 invite \
+or network, 20-22 model or data, 30-34 ports, storage or user, 40-49 refused by daemon or \
+federation, 50 verification failed, 130 interrupted, 1 anything else. docs/CLI.md lists them all.";
 
 /// The commands.
 #[derive(Debug, Subcommand)]

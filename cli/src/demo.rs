@@ -35,10 +35,12 @@ use report::DemoReport;
   fedshield-cli demo
   fedshield-cli demo --members 5 --rounds 3 --json out.json
   fedshield-cli demo --shipped domains
-  fedshield-cli demo --model SmolLM2.gguf --data body.jsonl --data food.jsonl --data act.jsonl --rounds 3
+  fedshield-cli demo --model SmolLM2.gguf --rounds 3 \\
+      --data body.jsonl --data food.jsonl --data act.jsonl
 
---data is given once for each member, --held-out once for each --data or not at all. Without --model and --data, what
-ships with the sources is used (core/train/assets). Ctrl-C stops all daemons.")]
+--data is given once for each member, --held-out once for each --data or not at all. Without \
+--model and --data, what ships with the sources is used (core/train/assets). Ctrl-C stops all \
+daemons.")]
 pub struct DemoArgs {
     /// Work folder; made if missing, emptied if an earlier demo made it
     #[arg(long, value_name = "DIR", default_value = "demo-out")]

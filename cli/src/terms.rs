@@ -25,6 +25,22 @@ pub enum TermsPreset {
     Paper,
 }
 
+impl TermsPreset {
+    fn base(self) -> Base {
+        match self {
+            Self::Small => SMALL,
+            Self::Paper => PAPER,
+        }
+    }
+
+    /// Steps of a round and examples of a step, before flags.
+    #[must_use]
+    pub fn steps_and_batch(self) -> (u32, u32) {
+        let base = self.base();
+        (base.steps, base.batch)
+    }
+}
+
 /// `--algorithm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum AlgorithmName {
@@ -189,10 +205,7 @@ pub fn terms(
     flags: &TermsFlags,
 ) -> Result<Terms, Failure> {
     let (weights, weight_cap) = weights(flags)?;
-    let base = match preset {
-        TermsPreset::Small => SMALL,
-        TermsPreset::Paper => PAPER,
-    };
+    let base = preset.base();
     if members < 3 {
         return Err(Failure::new(
             ErrorCode::TooFewMembers,

@@ -43,7 +43,7 @@ mod serve;
 pub mod terms;
 mod users;
 
-pub use fedshield_train::reuse_freed_memory;
+pub use fedshield_train::{Allocator, reuse_freed_memory};
 pub use randomness::RandomnessError;
 
 /// Must be called first in `main` of every program that runs a node. A node may have started this

@@ -1,6 +1,7 @@
 //! The manifest as one member computes with it: settings of the learner, parameters of the
 //! encryption.
 
+mod estimate;
 mod unusual;
 mod weights;
 
@@ -19,6 +20,7 @@ use fedshield_train::text::{Template, TemplateDate};
 
 use crate::encryption::{self, share_index};
 use crate::jobs::PipelineError;
+pub use estimate::{MOST_PASSES, UpdateSizes, passes};
 pub use unusual::unusual;
 
 /// The terms of a federation, and which of its members this is.

@@ -15,8 +15,8 @@ use fedshield_protocol::ids::{
 use fedshield_protocol::status::{Activity, Attendance, MemberStatus, Phase, Status};
 use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{
-    Condition, FederationSummary, HeldOut, NodeState, NodeStatus, RoundOutcome, RoundReport,
-    Severity, Waiting, WorkProgress,
+    AdapterKind, Comparison, Condition, FederationSummary, HeldOut, MeasuredOn, NodeState,
+    NodeStatus, RoundOutcome, RoundReport, Severity, Waiting, WorkProgress,
 };
 use fedshieldd::control::{ControlCommand, ControlPort, control_channel};
 use fedshieldd::http::{HttpError, HttpServer, MemberMetrics, Metrics, NetworkMetrics};
@@ -90,6 +90,17 @@ fn status() -> NodeStatus {
             fraction: 0.25,
         }),
         last_error: Some("job failed: <script>document.title='owned'</script>".into()),
+        comparison: Some(Comparison {
+            applied: 2,
+            headline: "joining: 38% better than alone on your own data".to_owned(),
+            measured_on: MeasuredOn::Test,
+            examples: 40,
+            base: 3.0,
+            alone: Some(2.5),
+            common: 1.6,
+            best: AdapterKind::Personal,
+            best_loss: 1.55,
+        }),
         held_out: Some(HeldOut {
             round: Round(1),
             loss: 2.25,
@@ -418,6 +429,9 @@ async fn a_browser_shows_hostile_names_as_text() {
         "Z\u{fc}rich &amp; 'S\u{f6}hne'",
         "2 of 8 rounds applied, about 57 s to go",
         "After round 1: 2.2500 on 64 held-out examples",
+        "Joining: 38% better than alone on your own data. Base 3.0000, alone 2.5000, common 1.6000",
+        "best 1.5500 (personal), on 40 test examples of this node, after 2 applied rounds",
+        "axis cut: it does not begin at zero",
         "Held-out loss from 2.500 to 2.250 over 2 rounds",
         "all, on the wire",
     ] {

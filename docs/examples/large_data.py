@@ -1,11 +1,14 @@
 """Writes a file of chats of a given size, to measure `fedshield-cli data check` with. The same arguments give the same file.
 
-    python large_data.py OUT.jsonl 2000        # megabytes
+    python large_data.py OUT.jsonl 2000        # megabytes of text
 
-Conversations have one to three questions and 10 to 400 words a turn, drawn by Zipf's law from the words of this
+OUT.jsonl.gz is packed with gzip, and OUT.parquet (with `pip install pyarrow`) with zstd, without the lines that are no
+JSON. Conversations have one to three questions and 10 to 400 words a turn, drawn by Zipf's law from the words of this
 repository's documents; one example in a thousand stands there twice, and one in ten thousand is no JSON.
 """
 
+import contextlib
+import gzip
 import json
 import random
 import re
@@ -27,8 +30,40 @@ def text():
     return " ".join(stream[begin : begin + length])
 
 
+@contextlib.contextmanager
+def rows_of(path):
+    """A function that adds a line to a Parquet file, 5,000 to a group."""
+    import pyarrow
+    import pyarrow.parquet
+
+    turn = pyarrow.struct([("role", pyarrow.string()), ("content", pyarrow.string())])
+    schema = pyarrow.schema([("id", pyarrow.int64()), ("messages", pyarrow.list_(turn))])
+    rows = []
+    with pyarrow.parquet.ParquetWriter(path, schema, compression="zstd") as file:
+
+        def flush():
+            file.write_table(pyarrow.Table.from_pylist(rows, schema=schema))
+            rows.clear()
+
+        def put(text):
+            if text.endswith("}\n"):
+                rows.append(json.loads(text))
+            if len(rows) == 5000:
+                flush()
+
+        yield put
+        flush()
+
+
+@contextlib.contextmanager
+def lines_of(path):
+    """A function that adds a line to a file of text."""
+    with (gzip.open(path, "wt", 6) if path.endswith(".gz") else open(path, "w")) as file:
+        yield file.write
+
+
 written, line = 0, ""
-with open(out, "w") as file:
+with (rows_of if out.endswith(".parquet") else lines_of)(out) as put:
     while written < megabytes * 1_000_000:
         kind = draw.random()
         if not line or kind > 0.001:
@@ -38,4 +73,6 @@ with open(out, "w") as file:
                 for role in ("user", "assistant")
             ]
             line = json.dumps({"id": written, "messages": turns})
-        written += file.write((line if kind < 0.9999 else line[:-1]) + "\n")
+        whole = (line if kind < 0.9999 else line[:-1]) + "\n"
+        put(whole)
+        written += len(whole)

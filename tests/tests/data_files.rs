@@ -7,7 +7,7 @@ use std::time::{Duration, SystemTime};
 
 use fedshield_tests::{Federation, Program, Terms, Work, eventually};
 use fedshieldd::control::api::{NodeStatus, Severity};
-use fedshieldd::learning::DATA_CONDITION;
+use fedshieldd::learning::{DATA_CONDITION, SKIPPED_CONDITION};
 
 /// As somebody's editor or `cp` leaves it, a while ago.
 fn write(path: &Path, text: &str) {
@@ -18,9 +18,9 @@ fn write(path: &Path, text: &str) {
     fs::rename(next, path).expect("it can be renamed");
 }
 
-fn condition(status: Option<NodeStatus>) -> Option<(Severity, String)> {
+fn condition(status: Option<NodeStatus>, name: &str) -> Option<(Severity, String)> {
     let conditions = status?.conditions;
-    let found = conditions.into_iter().find(|condition| condition.name == DATA_CONDITION)?;
+    let found = conditions.into_iter().find(|condition| condition.name == name)?;
     Some((found.severity, found.message))
 }
 
@@ -45,7 +45,7 @@ fn a_broken_file_is_named_until_it_is_fixed_and_rounds_continue() {
     let names_the_line = |(severity, message): (Severity, String)| {
         severity == Severity::Warning && message.contains(&format!("train.jsonl:{}:", lines + 1))
     };
-    let is_named = || condition(status(&federation)).is_some_and(names_the_line);
+    let is_named = || condition(status(&federation), DATA_CONDITION).is_some_and(names_the_line);
     assert!(eventually(is_named), "{:?}", status(&federation));
     let home = federation.daemons[0].home.clone();
     let doctor = program.run(&home, ["doctor"]);
@@ -56,9 +56,63 @@ fn a_broken_file_is_named_until_it_is_fixed_and_rounds_continue() {
     let more =
         shipped.lines().last().expect("it has lines").replace("\"output\":\"", "\"output\":\"x");
     write(&data, &(shipped + &more + "\n"));
-    assert!(eventually(|| condition(status(&federation)).is_none()), "it does not end");
+    let has_ended = || condition(status(&federation), DATA_CONDITION).is_none();
+    assert!(eventually(has_ended), "it does not end");
     assert!(
         federation.daemons[0].log().contains("1 line more, 0 fewer"),
         "the log says what is new"
     );
+}
+
+#[test]
+fn lines_that_are_left_out_are_named_until_they_are_fixed() {
+    let program = Program::new(env!("CARGO_BIN_EXE_fedshield"));
+    let terms = Terms { members: 3, rounds: 1000, ..Terms::default() };
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let data = folder.path().join("train.jsonl");
+    let shipped = fs::read_to_string(&Work::domains()[0]).expect("it reads");
+    let lines = shipped.lines().count();
+    // More than are listed.
+    let bad: String =
+        (0..12).map(|at| format!("{{\"instruction\":\"Question {at}\"}}\n")).collect();
+    write(&data, &(shipped.clone() + &bad));
+    let set = [format!("data.train={}", data.display()), "data.on_bad_line=skip".to_owned()];
+    let mut federation = Federation::found_with(&program, &terms, |member| match member {
+        0 => set.to_vec(),
+        _ => Vec::new(),
+    });
+    federation.wait_until("a round ends", |daemons| !daemons[0].rounds().is_empty());
+    let skipped = |federation: &Federation, member: usize| {
+        condition(federation.daemons[member].status(), SKIPPED_CONDITION)
+    };
+    let (severity, message) = skipped(&federation, 0).expect("the condition is there");
+    assert_eq!(severity, Severity::Notice);
+    assert!(message.starts_with("12 lines of the data files"), "{message}");
+    for at in 1..=10 {
+        assert!(message.contains(&format!("train.jsonl:{}: ", lines + at)), "{message}");
+    }
+    assert!(!message.contains(&format!("train.jsonl:{}: ", lines + 11)), "{message}");
+    assert_eq!(skipped(&federation, 1), None, "a member without such lines");
+    let home = federation.daemons[0].home.clone();
+    let shown = program.run(&home, ["status"]);
+    assert!(shown.out.contains("12 lines of the data files"), "{}{}", shown.out, shown.err);
+    // One of them is fixed: it is an example more, and the others are named.
+    let fixed = |count: usize| {
+        let answer = |(at, line): (usize, &str)| match at < count {
+            true => line.replace('}', ",\"output\":\"An answer.\"}") + "\n",
+            false => line.to_owned() + "\n",
+        };
+        shipped.clone() + &bad.lines().enumerate().map(answer).collect::<String>()
+    };
+    write(&data, &fixed(1));
+    let is_fewer = || {
+        let names = |message: &str| {
+            message.starts_with("11 lines of") && message.contains(&format!(":{}: ", lines + 11))
+        };
+        skipped(&federation, 0).is_some_and(|(_, message)| names(&message))
+    };
+    assert!(eventually(is_fewer), "{:?}", skipped(&federation, 0));
+    write(&data, &fixed(12));
+    assert!(eventually(|| skipped(&federation, 0).is_none()), "it does not end");
+    assert!(federation.daemons[0].log().contains("11 lines more, 0 fewer"), "in the log");
 }

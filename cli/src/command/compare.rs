@@ -25,12 +25,13 @@ const LOOK: Duration = Duration::from_secs(2);
 /// Arguments of `compare`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  fedshield-cli compare                       base, alone, common and personal at this node
-  fedshield-cli compare --without-alone       the same without training an adapter alone
+  fedshield-cli compare
+  fedshield-cli compare --without-alone
   fedshield-cli compare ./a ./b --model ./SmolLM2-135M --data test.jsonl
 
-At a node, an adapter is trained on from the common one and another one by itself, at the lowest priority;
-the validation data choose learning rates, steps and the best of them, and the test data measure.")]
+At a node, an adapter is trained on from the common one and another one by itself, at the \
+lowest priority. The held-out data choose learning rates, steps and the best of them, and the \
+test data measure.")]
 pub struct CompareArgs {
     /// PEFT folders to compare instead of this node's adapters; no daemon is needed then
     #[arg(value_name = "ADAPTER", requires_all = ["model", "data"])]
@@ -41,8 +42,11 @@ pub struct CompareArgs {
     /// With ADAPTER: files of examples; every one in them is evaluated
     #[arg(long, value_name = "FILE", num_args = 1.., requires = "adapters")]
     pub data: Vec<PathBuf>,
-    /// Train no adapter alone, which takes as long as the training of all rounds
+    /// Train an adapter alone however long it takes [default: if it takes an hour at most]
     #[arg(long, conflicts_with = "adapters")]
+    pub alone: bool,
+    /// Train no adapter alone
+    #[arg(long, conflicts_with_all = ["adapters", "alone"])]
     pub without_alone: bool,
     #[command(flatten)]
     pub(crate) json: JsonFlag,
@@ -58,12 +62,17 @@ pub async fn run(args: &CompareArgs, home: &Home) -> Result<(), Failure> {
         let eval = EvalArgs::of(&args.adapters, model, &args.data, args.json);
         return adapter::run(&AdapterCommand::Eval(Box::new(eval)), home).await;
     }
-    let evaluation = at_node(home, !args.without_alone, &screen).await?;
+    let alone = match (args.alone, args.without_alone) {
+        (true, _) => Some(true),
+        (_, true) => Some(false),
+        _ => None,
+    };
+    let evaluation = at_node(home, alone, &screen).await?;
     screen.answer(&evaluation, render::page)
 }
 
 /// The daemon's comparison; its progress is shown on a terminal.
-async fn at_node(home: &Home, alone: bool, screen: &Screen) -> Result<Evaluation, Failure> {
+async fn at_node(home: &Home, alone: Option<bool>, screen: &Screen) -> Result<Evaluation, Failure> {
     let daemon = connection::to(home);
     let request = EvaluateRequest { alone };
     let asked = daemon.evaluate(&request);

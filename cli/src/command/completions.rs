@@ -9,7 +9,8 @@ use crate::screen::Screen;
 /// Arguments of `completions`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  fedshield-cli completions bash > ~/.local/share/bash-completion/completions/fedshield-cli
+  fedshield-cli completions bash \\
+      > ~/.local/share/bash-completion/completions/fedshield-cli
   fedshield-cli completions zsh > ~/.zfunc/_fedshield-cli")]
 pub struct CompletionsArgs {
     /// The shell

@@ -37,23 +37,35 @@ pub enum DataCommand {
 /// Arguments of `data check`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Without FILE or --model, the home's configuration names them; template and sequence length are the
-federation's, once there is one. Files: JSON Lines, one JSON array, or Parquet; each also packed with gzip, told by
-content. Forms of an example, also mixed:
-  {\"messages\": [{\"role\": \"user\", \"content\": \"...\"}, ...]}          chat messages, perhaps with \"tools\"
-  {\"conversations\": [{\"from\": \"human\", \"value\": \"...\"}, ...]}      ShareGPT, perhaps with \"system\" and \"tools\"
-  {\"data\": [\"...\", \"...\"]}                                      UltraChat: questions and answers by turns
-  {\"instruction\": \"...\", \"input\": \"...\", \"output\": \"...\"}      Alpaca, perhaps with \"system\" and \"history\"
-  {\"instruction\": \"...\", \"context\": \"...\", \"response\": \"...\"}  Dolly
-  {\"question\": \"...\", \"answer\": \"...\"}                        or query, response; perhaps with \"system_prompt\"
-  {\"prompt\": \"...\", \"completion\": \"...\"}                      plain text and how it goes on, or two lists of messages
-  {\"text\": \"...\"}                                             plain text: all of it is learned
-An answer with \"weight\": 0 or \"train\": false is not learned. A field of another meaning, such as \"rejected\" or
-\"images\", is a reason to refuse the line; a field of no known meaning is reported. Other names of columns:
-`data.map` in config.toml. All fields: docs/TRAINING.md.
+    after_help = "Without FILE or --model, the home's configuration names them; template and \
+sequence length are the federation's, once there is one. Files: JSON Lines, one JSON array, or \
+Parquet; each also packed with gzip, told by content.
+
+Forms of an example, also mixed:
+  chat messages, perhaps with \"tools\":
+    {\"messages\": [{\"role\": \"user\", \"content\": \"...\"}, ...]}
+  ShareGPT, perhaps with \"system\" and \"tools\":
+    {\"conversations\": [{\"from\": \"human\", \"value\": \"...\"}, ...]}
+  UltraChat, questions and answers by turns:
+    {\"data\": [\"...\", \"...\"]}
+  Alpaca, perhaps with \"system\" and \"history\":
+    {\"instruction\": \"...\", \"input\": \"...\", \"output\": \"...\"}
+  Dolly:
+    {\"instruction\": \"...\", \"context\": \"...\", \"response\": \"...\"}
+  question (or query) and answer (or response), perhaps with \"system_prompt\":
+    {\"question\": \"...\", \"answer\": \"...\"}
+  plain text and how it goes on, or two lists of messages:
+    {\"prompt\": \"...\", \"completion\": \"...\"}
+  plain text, all of it learned:
+    {\"text\": \"...\"}
+
+An answer with \"weight\": 0 or \"train\": false is not learned. A field of another meaning, such \
+as \"rejected\" or \"images\", is a reason to refuse the line; a field of no known meaning is \
+reported. Other names of columns: `data.map` in config.toml. All fields: docs/TRAINING.md.
 
 Example:
-  fedshield-cli data check notes.jsonl --held-out test.jsonl --model ./SmolLM2-135M-Instruct"
+  fedshield-cli data check notes.jsonl --held-out test.jsonl \\
+      --model ./SmolLM2-135M-Instruct"
 )]
 pub struct CheckArgs {
     /// Files to train on
@@ -129,9 +141,16 @@ pub async fn run(command: &DataCommand, home: &Home) -> Result<(), Failure> {
     bar.end();
     let checked = checked.map_err(|(code, what)| Failure::new(code, what))?;
     let report = checked.map_err(|error| {
-        Failure::new(error.code(), error.to_string()).next(
-            "`fedshield-cli data check --help` shows which files are read and the forms of their examples",
-        )
+        let next = match error.code() {
+            ErrorCode::ModelUnreadable => {
+                "name a base model that is read: docs/TRAINING.md, \"Models\", lists them"
+            }
+            _ => {
+                "`fedshield-cli data check --help` shows which files are read and the forms of \
+                 their examples"
+            }
+        };
+        Failure::new(error.code(), error.to_string()).next(next)
     })?;
     screen.answer(&report, render)?;
     verdict(&report, args.strict)

@@ -2,6 +2,7 @@
 //! founders have compared; and `leave`, `reject`, `drop`, `abandon`: the ways out.
 
 mod confirm;
+mod costs;
 mod out;
 mod render;
 
@@ -67,8 +68,12 @@ pub struct NewArgs {
     /// How many members are expected at most: sets the encryption's parameters
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub members: u16,
+    /// About how many examples each member trains on: sets the rounds, so that each example is
+    /// trained on ten times at most
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    pub examples_each: Option<u64>,
     /// Take the terms from a TOML file instead of preset and flags
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["preset", "members", "TermsFlags"])]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["preset", "members", "examples_each", "TermsFlags"])]
     pub terms: Option<PathBuf>,
     /// Start from this adapter (PEFT folder), which sets rank, alpha and projections; every member needs it
     #[arg(long, value_name = "DIR", conflicts_with_all = ["rank", "alpha", "target_modules"])]
@@ -96,9 +101,9 @@ pub struct ShowArgs {
 /// Arguments of `federation found`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Nothing is signed by it: every organisation, this one too, compares the 24 words of the list and runs
-`federation confirm`. With --expect nothing is frozen unless the members are exactly those of the file, and this node
-confirms at once."
+    after_help = "Nothing is signed by it: every organisation, this one too, compares the 24 words \
+of the list and runs `federation confirm`. With --expect nothing is frozen unless the members are \
+exactly those of the file, and this node confirms at once."
 )]
 pub struct FoundArgs {
     /// Do not ask, whatever the warnings
@@ -178,7 +183,12 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         None => {
             let name = args.name.as_deref().unwrap_or_default();
             check_name(name)?;
-            let flags = args.flags.clone().for_model(model_of(home, screen).as_deref())?;
+            let mut flags = args.flags.clone().for_model(model_of(home, screen).as_deref())?;
+            if let Some(examples) = args.examples_each {
+                flags
+                    .rounds
+                    .get_or_insert_with(|| costs::rounds(examples, args.preset, &args.flags));
+            }
             terms(name, args.preset, args.members, &flags)?
         }
     };
@@ -205,6 +215,10 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         // What needs neither model nor data is checked here, as the daemon will check it.
         Plan::of_terms(&terms, MIN_MEMBERS).map_err(|error| terms_failure(&error))?;
         out::warn(screen, &unusual(&terms));
+        let model = model_of(home, screen);
+        for line in costs::lines(&terms, args.members, args.examples_each, model.as_deref())? {
+            screen.remark(&line);
+        }
         return screen.answer(&terms, |terms, _| toml_of(terms));
     }
     if args.terms.is_none() && args.members == 3 {

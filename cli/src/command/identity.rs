@@ -15,7 +15,8 @@ use crate::screen::Screen;
 /// Arguments of `identity`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  fedshield-cli identity                one line: hand it to the other organisations over a channel that they trust
+  fedshield-cli identity      one line, for the other organisations: hand it to
+                              them over a channel that they trust
   cat bank.txt farm.txt court.txt hospital.txt > members.txt
   fedshield-cli join fs1... --expect members.txt")]
 pub struct IdentityArgs {

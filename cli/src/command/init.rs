@@ -24,9 +24,10 @@ const DEFAULT_TEST: f64 = 0.1;
 /// Arguments of `init`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  fedshield-cli init --name northern-hospital --model /srv/models/SmolLM2 --data notes.jsonl \\
-      --external /dns4/fed.hospital.example/udp/7000/quic-v1 /dns4/fed.hospital.example/tcp/7000 \\
-      --passphrase-file ./passphrase
+  fedshield-cli init --name northern-hospital --model /srv/models/SmolLM2 \\
+      --data notes.jsonl --passphrase-file ./passphrase \\
+      --external /dns4/fed.hospital.example/udp/7000/quic-v1 \\
+      /dns4/fed.hospital.example/tcp/7000
   fedshield-cli --home /tmp/trial init --name trial --no-passphrase
 
 Everything but the identity can be changed later in config.toml.")]

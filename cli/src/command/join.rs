@@ -40,7 +40,8 @@ pub struct InviteArgs {
 #[command(after_help = "Examples:
   fedshield-cli join fs1...             shows the terms and asks
   fedshield-cli join fs1... --yes       joins without asking
-  fedshield-cli join fs1... --expect members.txt    confirms the list of members by itself if it is exactly this one
+  fedshield-cli join fs1... --expect members.txt
+                                        confirms the list if it is exactly this
   fedshield-cli join - < invite.txt     reads the invite from standard input")]
 pub struct JoinArgs {
     /// The invite, `fs1...`, or `-` for standard input
@@ -142,7 +143,9 @@ pub async fn join(args: &JoinArgs, home: &Home) -> Result<(), Failure> {
             "when its owner has run `federation found`, compare the 24 words of the list with the other organisations \
              and `fedshield-cli federation confirm`; `fedshield-cli status` says when"
         };
-        let data = view.data.iter().flat_map(|data| data_facts(data, colours)).collect::<Vec<_>>();
+        let data = view.data.iter();
+        let terms = &view.draft.offer.terms;
+        let data = data.flat_map(|data| data_facts(data, terms, colours)).collect::<Vec<_>>();
         let data = facts(colours, &data);
         format!("joined the draft of `{name}`, owned by {owner}\n{data}next: {next}\n")
     })
@@ -165,7 +168,7 @@ fn render(view: &JoinView, colours: Colours) -> String {
         colours.bad(&format!("another one: {}", view.base_model))
     };
     list.push(("model here", model));
-    list.extend(view.data.iter().flat_map(|data| data_facts(data, colours)));
+    list.extend(view.data.iter().flat_map(|data| data_facts(data, &offer.terms, colours)));
     if let Some(obstacle) = &view.obstacle {
         list.push(("cannot join", colours.bad(&harmless_line(obstacle))));
     }

@@ -25,10 +25,11 @@ pub enum PeerCommand {
 #[command(after_help = "Examples:
   fedshield-cli peer add clinic /ip4/192.0.2.7/tcp/7000
   fedshield-cli peer add clinic /dns4/fed.clinic.example/udp/7000/quic-v1
+  fedshield-cli peer remove clinic /ip4/192.0.2.7/tcp/7000
 
-Members that have moved tell one another where they are as soon as they are connected: one address is enough, if the
-member behind it is connected with the others. It is kept, and not told to anyone. `fedshield-cli members` shows the
-address in use.")]
+Members that have moved tell one another where they are as soon as they are connected: one \
+address is enough, if the member behind it is connected with the others. It is kept, and not told \
+to anyone. `fedshield-cli members` shows the address in use.")]
 pub struct PeerArgs {
     /// The member's name, or its identity key in full
     pub name: String,

@@ -8,10 +8,12 @@ mod order;
 mod packed;
 mod part;
 mod reading;
+mod ready;
 mod records;
 mod repeats;
 mod report;
 mod set;
+mod settings;
 mod source;
 mod spill;
 mod summary;
@@ -29,6 +31,7 @@ pub use records::{MAX_LINE_BYTES, Unit};
 pub use report::{
     DataReport, FileSummary, Histogram, LengthSummary, Place, Problem, Rendered, Repeat,
 };
-pub use set::{Changes, DataSet, DataSettings};
+pub use set::{Changes, DataSet};
+pub use settings::DataSettings;
 pub use summary::DataSummary;
 pub use tokenized::{ShortDigest, TokenizedExample};

@@ -22,7 +22,7 @@ mod train;
 mod valid;
 
 pub use error::{Result, TrainError};
-pub use memory::reuse_freed_memory;
+pub use memory::{Allocator, reuse_freed_memory};
 pub use train::{
     AdamW, AdamWSettings, AloneSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, ExampleLoss,
     Generation, LocalSteps, OnCheckpoint, OnProgress, PairedDifference, Progress, RoundResult,

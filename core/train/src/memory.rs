@@ -2,6 +2,10 @@
 //! again; glibc returns each to the system and gets it back page by page, which costs a tenth of a
 //! step (`docs/benchmarks/training`).
 
+mod allocator;
+
+pub use allocator::Allocator;
+
 /// Tells glibc to keep freed blocks of any size in one heap and reuse them, for the whole process.
 /// Call it once, before threads are started. On other systems it does nothing.
 pub fn reuse_freed_memory() {

@@ -24,6 +24,7 @@ use super::{Pipeline, PipelineError};
 use crate::control::api::{Comparison, Evaluation};
 use crate::learning::{Examples, MeasuredOn};
 use choice::{Candidate, best_of};
+pub(crate) use home::rounds_of_training_alone;
 use home::{Homemade, Search, Work};
 
 /// An adapter that a member can end up with.
@@ -137,6 +138,7 @@ impl Pipeline {
             common: with_common.loss(),
             personal: of(AdapterKind::Personal).map(Candidate::loss),
             alone: of(AdapterKind::Alone).map(Candidate::loss),
+            alone_takes_s: None,
             best: kind,
             against_base: PairedDifference::of(&base, of_best),
             against_alone: alone_losses.and_then(|alone| PairedDifference::of(alone, of_best)),

@@ -30,6 +30,9 @@ use options::Options;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
+#[global_allocator]
+static ALLOCATOR: fedshield_train::Allocator = fedshield_train::Allocator;
+
 fn main() -> Outcome<()> {
     fedshield_train::reuse_freed_memory();
     let options = Options::parse(std::env::args().skip(1))?;

@@ -1,5 +1,8 @@
 //! The `fedshieldd` program, built here because a test can only find programs of its own package.
 
+#[global_allocator]
+static ALLOCATOR: fedshieldd::Allocator = fedshieldd::Allocator;
+
 fn main() -> std::process::ExitCode {
     fedshieldd::program::main()
 }

@@ -28,10 +28,12 @@ use line::{Line, read_line};
 #[command(after_help = "Examples:
   fedshield-cli adapter chat ./adapter --model ./SmolLM2-135M
   fedshield-cli adapter chat ./adapter --model ./SmolLM2-135M --compare
-  fedshield-cli adapter chat ./adapter --model ./SmolLM2-135M --prompt 'What is a weir?' --json
+  fedshield-cli adapter chat ./adapter --model ./SmolLM2-135M \\
+      --prompt 'What is a weir?' --json
 
-Answers come as they are made. Ctrl-C ends an answer; /new begins a new conversation; Ctrl-D, /exit or Ctrl-C between
-answers ends the chat. With --compare the base model and the adapted one each have a conversation of their own.")]
+Answers come as they are made. Ctrl-C ends an answer; /new begins a new conversation; Ctrl-D, \
+/exit or Ctrl-C between answers ends the chat. With --compare the base model and the adapted one \
+each have a conversation of their own.")]
 pub struct ChatArgs {
     /// The adapter's PEFT folder; without one the base model answers alone
     #[arg(value_name = "ADAPTER")]

@@ -20,7 +20,8 @@ use crate::units;
 /// Arguments of `adapter eval`.
 #[derive(Debug, Args)]
 #[command(after_help = "Example:
-  fedshield-cli adapter eval ./adapter --model ./SmolLM2-135M --data test.jsonl --samples 5 --temperature 0.7
+  fedshield-cli adapter eval ./adapter --model ./SmolLM2-135M \\
+      --data test.jsonl --samples 5 --temperature 0.7
 
 Losses are nats per response token. Answers that are compared are greedy; samples are drawn.")]
 pub struct EvalArgs {

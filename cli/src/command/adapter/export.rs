@@ -24,9 +24,9 @@ use crate::table::facts;
 #[command(after_help = "Examples:
   fedshield-cli adapter export ./adapter
   fedshield-cli adapter export ./mine --which best
-  python -c 'from peft import PeftModel; PeftModel.from_pretrained(base, \"./adapter\")'
   fedshield-cli adapter export adapter.gguf --format gguf
-  fedshield-cli adapter export adapter.gguf --format gguf --from ./adapter --model ./SmolLM2-135M
+  fedshield-cli adapter export adapter.gguf --format gguf \\
+      --from ./adapter --model ./SmolLM2-135M
   llama-cli -m SmolLM2-135M.gguf --lora adapter.gguf
   fedshield-cli adapter export ./for-gemma-3-4b-it --names multimodal")]
 pub struct ExportArgs {

@@ -16,9 +16,12 @@ use crate::table::facts;
 /// Arguments of `adapter merge`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  fedshield-cli adapter merge ./adapter --model ./SmolLM2-135M --out ./merged --type bf16
-  python -c 'from transformers import AutoModelForCausalLM as M; M.from_pretrained(\"./merged\")'
-  fedshield-cli adapter merge ./adapter --model ./SmolLM2-135M --out merged.gguf --format gguf --type q8_0
+  fedshield-cli adapter merge ./adapter --model ./SmolLM2-135M \\
+      --out ./merged --type bf16
+  python -c 'from transformers import AutoModelForCausalLM as M; \\
+      M.from_pretrained(\"./merged\")'
+  fedshield-cli adapter merge ./adapter --model ./SmolLM2-135M \\
+      --out merged.gguf --format gguf --type q8_0
   llama-cli -m merged.gguf")]
 pub struct MergeArgs {
     /// The adapter's PEFT folder, as `adapter export` writes it

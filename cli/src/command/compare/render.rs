@@ -13,6 +13,12 @@ use crate::units;
 pub(super) fn page(evaluation: &Evaluation, colours: Colours) -> String {
     let mut text = format!("{}\n\n", colours.strong(&evaluation.headline()));
     text.push_str(&losses(evaluation, colours));
+    if let Some(seconds) = evaluation.alone_takes_s {
+        let takes = units::seconds(seconds);
+        text.push_str(&format!(
+            "\nNo adapter was trained alone, because that takes about {takes}: `fedshield-cli compare --alone`.\n"
+        ));
+    }
     text.push_str(&format!("\n{}\n", measured(evaluation)));
     for answers in &evaluation.samples {
         text.push_str(&format!("\n{}", sample(answers, colours)));
@@ -106,6 +112,7 @@ pub(crate) mod tests {
             validation_examples: 30,
             base: 5.0,
             alone: Some(loss(alone, 100)),
+            alone_takes_s: None,
             common: loss(common, 0),
             personal: Some(loss(common - 0.1, 12)),
             best,
@@ -128,7 +135,9 @@ pub(crate) mod tests {
             Some(PairedDifference { mean: -0.1, standard_error: 0.2, low: -0.5, high: 0.3 });
         let text = doubtful.headline();
         assert!(text.contains("10% worse than alone") && text.contains("do not prove"), "{text}");
-        doubtful.alone = None;
+        (doubtful.alone, doubtful.alone_takes_s) = (None, Some(7200.0));
+        let page = page(&doubtful, Colours::none());
+        assert!(page.contains("about 120 min") || page.contains("2 h"), "{page}");
         assert!(doubtful.headline().contains("78% better than the base model"));
     }
 

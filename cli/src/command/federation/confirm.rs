@@ -23,14 +23,15 @@ const WORDS_A_LINE: usize = 6;
 /// Arguments of `federation confirm`.
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Each organisation reads the 24 words out to the others over a channel that all trust, a call for
-instance. They are the same everywhere if, and only if, all were shown the same list and the same terms. A name for which
-nobody on the call speaks is a member that nobody knows.
+    after_help = "Each organisation reads the 24 words out to the others over a channel that all \
+trust, a call for instance. They are the same everywhere if, and only if, all were shown the same \
+list and the same terms. A name for which nobody on the call speaks is a member that nobody knows.
 
 Examples:
-  fedshield-cli federation confirm                          shows names, identities, terms and words, and asks
-  fedshield-cli federation confirm --phrase \"word word ...\"  for scripts: what the others have read out
-  fedshield-cli federation reject                           the list is wrong: leave, and tell the others"
+  fedshield-cli federation confirm   shows members, terms and words, and asks
+  fedshield-cli federation confirm --phrase \"word word ...\"
+                                     for scripts: what the others have read out
+  fedshield-cli federation reject    the list is wrong: leave, tell the others"
 )]
 pub struct ConfirmArgs {
     /// The 24 words, as another organisation has read them out; nothing is asked then

@@ -5,6 +5,7 @@ use fedshield_protocol::ids::Digest;
 use fedshield_protocol::manifest::{Member, TermsFields, Weights};
 use fedshieldd::conditions::date_and_clock;
 use fedshieldd::control::api::{DataSummary, FederationView};
+use fedshieldd::terms::{MOST_PASSES, passes};
 
 use super::super::word;
 use super::confirm::{lines, list as members};
@@ -43,7 +44,7 @@ pub(super) fn render(view: &FederationView, colours: Colours) -> String {
     }
     let (terms, base_model) = (view.listing.terms(), view.listing.base_model());
     list.extend(terms_facts(&terms, base_model, view.listing.members()));
-    list.extend(view.data.iter().flat_map(|data| data_facts(data, colours)));
+    list.extend(view.data.iter().flat_map(|data| data_facts(data, &terms, colours)));
     let mut text = facts(colours, &list);
     if let Some(phrase) = &view.summary.phrase {
         if !view.founded {
@@ -56,7 +57,11 @@ pub(super) fn render(view: &FederationView, colours: Colours) -> String {
 
 /// What this node trains on under the terms, as label and value.
 #[must_use]
-pub fn data_facts(data: &DataSummary, colours: Colours) -> Vec<(&'static str, String)> {
+pub fn data_facts(
+    data: &DataSummary,
+    terms: &TermsFields,
+    colours: Colours,
+) -> Vec<(&'static str, String)> {
     let examples = |count: usize| units::count(count as u64, "example");
     let cut = match (data.truncated, data.dropped) {
         (0, 0) => String::new(),
@@ -73,7 +78,7 @@ pub fn data_facts(data: &DataSummary, colours: Colours) -> Vec<(&'static str, St
         examples(data.examples),
         data.longest
     );
-    let mut list = vec![("data here", trained)];
+    let mut list = vec![("data here", trained), passes_fact(terms, data.examples as u64, colours)];
     if data.skipped > 0 {
         let lines = units::count(data.skipped as u64, "line");
         let first = data.skipped_first.first().map(String::as_str).unwrap_or_default();
@@ -86,6 +91,25 @@ pub fn data_facts(data: &DataSummary, colours: Colours) -> Vec<(&'static str, St
         list.push(("unknown fields", colours.odd(&harmless_line(&fields))));
     }
     list
+}
+
+/// How often the rounds train on each example, as label and value.
+#[must_use]
+pub(super) fn passes_fact(
+    terms: &TermsFields,
+    examples: u64,
+    colours: Colours,
+) -> (&'static str, String) {
+    let passes = passes(terms, examples);
+    let text = format!("all rounds train on each example {passes:.1} times");
+    let shown = match passes > MOST_PASSES {
+        false => text,
+        true => colours.odd(&format!(
+            "{text}: above {MOST_PASSES:.0} an adapter learns them by heart, so take fewer rounds \
+             or steps, or smaller batches"
+        )),
+    };
+    ("passes", shown)
 }
 
 /// The terms as label and value, for founders who have to agree to them, with the base model's
@@ -224,9 +248,14 @@ mod tests {
     fn the_data_of_this_node_are_shown_with_what_is_left_out_of_them() {
         let mut data =
             DataSummary { examples: 1, held_out: 2, longest: 64, ..DataSummary::default() };
-        let shown = |data: &DataSummary| facts(Colours::none(), &data_facts(data, Colours::none()));
+        let terms = terms("t", TermsPreset::Small, 4, &TermsFlags::default()).unwrap();
+        let shown =
+            |data: &DataSummary| facts(Colours::none(), &data_facts(data, &terms, Colours::none()));
         let plain = "data here  1 example to train on, 2 held out, 64 tokens at most\n";
-        assert_eq!(shown(&data), plain);
+        assert!(shown(&data).starts_with(plain), "{}", shown(&data));
+        assert!(shown(&data).contains("800.0 times: above 10"), "{}", shown(&data));
+        data.examples = 100;
+        assert!(shown(&data).contains("each example 8.0 times\n"), "{}", shown(&data));
         (data.truncated, data.dropped, data.skipped) = (5, 3, 2);
         data.skipped_first = vec!["a.jsonl:7: no \u{1b}[2J".to_owned()];
         data.unknown = [("mood\u{202e}".to_owned(), 4)].into();

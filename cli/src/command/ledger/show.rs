@@ -28,7 +28,7 @@ use crate::units;
   fedshield-cli ledger show                      one line for each record
   fedshield-cli ledger show --last 20
   fedshield-cli ledger show --from 40 --last 20  rounds 40 to 59
-  fedshield-cli ledger show 17                   who, which digests, which evidence
+  fedshield-cli ledger show 17                   who, what digests and evidence
   fedshield-cli ledger show 17 --file ./history/ledger.fsl")]
 pub struct ShowArgs {
     /// The round to show in full; without it, one line for each record

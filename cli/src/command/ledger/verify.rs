@@ -24,12 +24,16 @@ use crate::units;
 /// Arguments of `ledger verify`.
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
-  fedshield-cli ledger verify                       the history of this home's federation
+  fedshield-cli ledger verify    the history of this home's federation
   fedshield-cli ledger verify ./history/ledger.fsl
-  fedshield-cli ledger verify ledger.fsl --manifest manifest.signed --federation 3f9a...
-  fedshield-cli ledger verify ledger.fsl --head 81c0...      it goes at least as far as this record
-  fedshield-cli ledger verify ledger.fsl --at-least 40       it has at least 40 records
-  fedshield-cli ledger verify ledger.fsl --adapter ./adapter the exported adapter is the recorded one")]
+  fedshield-cli ledger verify ledger.fsl --manifest manifest.signed \\
+      --federation 3f9a...
+  fedshield-cli ledger verify ledger.fsl --head 81c0...
+                                 it goes at least as far as this record
+  fedshield-cli ledger verify ledger.fsl --at-least 40
+                                 it has at least 40 records
+  fedshield-cli ledger verify ledger.fsl --adapter ./adapter
+                                 the exported adapter is the recorded one")]
 pub struct VerifyArgs {
     /// The ledger file; without it, that of the home's federation
     pub file: Option<PathBuf>,

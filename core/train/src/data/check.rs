@@ -12,7 +12,7 @@ use super::repeats::{Kept, Repeats};
 use super::report::{
     DataReport, FileSummary, Histogram, LengthSummary, Lengths, Place, Problem, Rendered,
 };
-use super::set::DataSettings;
+use super::settings::DataSettings;
 use super::summary::Unknown;
 use crate::model::TokenSequence;
 use crate::text::{self, TextTokenizer, floor_char_boundary};

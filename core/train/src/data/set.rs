@@ -4,58 +4,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::example::Example;
-use super::packed::PackedSequence;
 use super::part::Part;
-use super::reading::{OnBadLine, Reading, Skipped};
-use super::records::{Record, each_batch};
+use super::reading::{OnBadLine, Skipped};
+use super::ready::{Kept, Ready};
+use super::records::each_batch;
+use super::settings::DataSettings;
 use super::spill::{Piece, Spill};
 use super::summary::Unknown;
 use super::tokenized::{Text, TokenizedExample, short};
-use crate::text::{Template, TextTokenizer, Tokenized};
-use crate::valid::fraction;
-use crate::{Result, TrainError, Valid, Validate};
+use crate::memory::LargeWork;
+use crate::text::TextTokenizer;
+use crate::{Result, TrainError, Valid};
 
-/// How data is turned into token sequences.
-#[derive(Clone, Debug, PartialEq)]
-pub struct DataSettings {
-    /// Template that renders each example.
-    pub template: Template,
-    /// Maximum length of a sequence in tokens; longer ones are truncated at the end.
-    pub max_length: usize,
-    /// Fraction of the examples, in [0, 1), that is held out: choices are made by it.
-    pub held_out: f64,
-    /// Fraction of the examples, in [0, 1), that is kept for the test: nothing is chosen by it.
-    pub test: f64,
-    /// How records are read.
-    pub reading: Reading,
-    /// Whether training examples keep their text with their tokens, for callers that pass it on.
-    /// Otherwise the text is empty; held-out examples always keep theirs.
-    pub keeps_text: bool,
-    /// Folder on whose file system tokens and texts are kept, in a file without a name; `None`: in
-    /// memory.
-    pub spill: Option<PathBuf>,
-}
-
-impl Default for DataSettings {
-    fn default() -> Self {
-        Self {
-            template: Template::Alpaca,
-            max_length: 512,
-            held_out: 0.1,
-            test: 0.0,
-            reading: Reading::default(),
-            keeps_text: true,
-            spill: None,
-        }
-    }
-}
-
-/// Bytes of text kept of an example, as a fixed amount and for each token of the longest sequence.
-/// This is far more than is trained on: only text that is never used is dropped.
-const KEPT_BYTES: usize = 64 << 10;
-const KEPT_BYTES_PER_TOKEN: usize = 256;
-
-/// Tokenised examples, divided into training, held-out and test ones. None of them leaves this member.
+/// Tokenised examples, divided into training, held-out and test ones. None of them leaves this
+/// member.
 #[derive(Clone, Debug, Default)]
 pub struct DataSet {
     /// Examples to train on.
@@ -205,6 +167,7 @@ impl DataSet {
         tokenizer: &TextTokenizer,
         settings: &Valid<DataSettings>,
     ) -> Result<Self> {
+        let _work = LargeWork;
         let mut set = Self::default();
         let folder = settings.spill.as_deref();
         let spill = folder.map(|folder| Spill::new(folder, settings.reading.map.clone()));
@@ -306,99 +269,5 @@ impl DataSet {
             side.push(TokenizedExample::part(&text, digest, turns, packed)?);
         }
         Ok(())
-    }
-}
-
-/// What is kept of an example's text.
-enum Kept {
-    Nothing,
-    Example(Arc<Example>),
-    /// The record as it was read.
-    Record(Vec<u8>),
-}
-
-impl Kept {
-    fn record(record: &Record, is_kept: bool) -> Self {
-        match &record.text {
-            Ok(text) if is_kept => Self::Record(text.clone()),
-            _ => Self::Nothing,
-        }
-    }
-
-    fn example(example: Example, is_kept: bool, settings: &Valid<DataSettings>) -> Self {
-        let kept = KEPT_BYTES + KEPT_BYTES_PER_TOKEN.saturating_mul(settings.max_length);
-        match is_kept {
-            true if example.text_bytes() > kept => Self::Example(Arc::new(example.shortened(kept))),
-            true => Self::Example(Arc::new(example)),
-            false => Self::Nothing,
-        }
-    }
-}
-
-/// One example on its way into a data set.
-struct Ready {
-    /// The sequences of the example, as many as the template needs, with their turns. All are in
-    /// the same part of the data.
-    parts: Vec<(usize, PackedSequence)>,
-    is_cut: bool,
-    part: Part,
-    digest: [u8; 32],
-    unknown: Vec<String>,
-    text: Kept,
-}
-
-impl Ready {
-    fn new(
-        example: &Example,
-        tokenizer: &TextTokenizer,
-        settings: &Valid<DataSettings>,
-    ) -> Result<Self> {
-        let tokenized = settings.tokenize(example, tokenizer)?;
-        let is_cut = tokenized.iter().any(|part| part.is_cut);
-        let learned = tokenized.into_iter().filter(|part| part.sequence.label_count() > 0);
-        let pack = |part: Tokenized| (part.turns, PackedSequence::new(&part.sequence));
-        let (unknown, text) = (Vec::new(), Kept::Nothing);
-        let digest = example.digest();
-        let part = Part::of(&digest, settings.held_out, settings.test);
-        Ok(Self { parts: learned.map(pack).collect(), is_cut, part, digest, unknown, text })
-    }
-}
-
-impl Validate for DataSettings {
-    type Error = TrainError;
-
-    fn validate(&self) -> Result<()> {
-        fraction("held_out", self.held_out)?;
-        fraction("test", self.test)?;
-        fraction("held_out and test together", self.held_out + self.test)?;
-        if self.max_length < 2 {
-            return Err(TrainError::setting("max_length", "must be at least 2"));
-        }
-        Ok(())
-    }
-}
-
-impl DataSettings {
-    /// Tokens and loss masks of an example, truncated to `max_length`, in as many sequences as the
-    /// template needs.
-    pub(super) fn tokenize(
-        &self,
-        example: &Example,
-        tokenizer: &TextTokenizer,
-    ) -> Result<Vec<Tokenized>> {
-        self.template.tokenize(example, tokenizer, self.max_length)
-    }
-
-    /// Length in tokens of the longest sequence of a truncated example before truncation.
-    pub(super) fn full_length(
-        &self,
-        example: &Example,
-        tokenizer: &TextTokenizer,
-    ) -> Result<usize> {
-        let mut longest = self.max_length.saturating_add(1);
-        for rendered in self.template.render(example, tokenizer)? {
-            longest = longest.max(rendered.count(tokenizer)?);
-        }
-        Ok(longest)
     }
 }

@@ -8,6 +8,8 @@
 //! the reasoning), there is one text per answer, in which that answer is the last turn, as the
 //! model sees it at inference.
 
+mod values;
+
 use std::borrow::Cow;
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
@@ -17,6 +19,8 @@ use std::rc::Rc;
 use minijinja::Environment;
 use minijinja::value::Value;
 
+use self::values::message;
+pub(super) use self::values::value;
 use super::date::TemplateDate;
 use super::first::floor_char_boundary;
 use super::rendered::{Rendered, Tokenized};
@@ -126,6 +130,26 @@ impl<'a> Conversation<'a> {
         self.learned_turns().map(tokenize).collect()
     }
 
+    /// The longest of the texts that the conversation becomes, without what is learned of it: that
+    /// would take a rendering for each answer, of which only those among the first `limit` tokens
+    /// matter.
+    pub(super) fn longest(&self, limit: usize) -> Result<Rendered> {
+        let count = self.turns.len();
+        let whole = self.text(count, false)?;
+        let reach = self.tokenizer.first_tokens(&whole, limit)?.end();
+        if self.template.is_marked || self.answers(&whole, reach)?.is_some() {
+            return Ok(self.rendered(whole, Vec::new(), count));
+        }
+        let mut longest = (String::new(), count);
+        for index in self.learned_turns() {
+            let text = self.text(index + 1, false)?;
+            if text.len() >= longest.0.len() {
+                longest = (text, index + 1);
+            }
+        }
+        Ok(self.rendered(longest.0, Vec::new(), longest.1))
+    }
+
     /// The text that the model is given to generate the last answer.
     pub(super) fn prompt(&self) -> Result<Rendered> {
         let last = self.turns.iter().rposition(|turn| turn.role == Role::Assistant);
@@ -202,7 +226,9 @@ impl<'a> Conversation<'a> {
         }
         let start = common(&prompt, through);
         let history = self.text(index, false)?;
-        match start >= common(&prompt, &history) && start < through.len() {
+        // A prompt that begins differently would leave the turns before the answer behind it.
+        let before = common(&prompt, &history).max(common(&history, through));
+        match start >= before && start < through.len() {
             true => Ok(start),
             false => Err(bad("it does not render an answer after its generation prompt")),
         }
@@ -293,42 +319,6 @@ impl<'a> Conversation<'a> {
     }
 }
 
-/// A turn as transformers hands it to a template, with the reasoning under every name that
-/// templates use for it.
-fn message(turn: &Turn) -> Value {
-    let text = |text: &Option<String>| text.as_deref().map(Value::from);
-    let content = turn.parts.as_ref().map(value).or_else(|| text(&turn.text));
-    let fields = [
-        ("thinking", text(&turn.reasoning)),
-        ("role", Some(Value::from(turn.role.name()))),
-        ("content", content),
-        ("reasoning_content", text(&turn.reasoning)),
-        ("name", text(&turn.name)),
-        ("tool_calls", turn.tool_calls.as_ref().map(value)),
-        ("tool_call_id", text(&turn.tool_call_id)),
-    ];
-    // Like transformers, leaves out fields without a value.
-    Value::from_pairs(fields.into_iter().filter_map(|(name, value)| Some((name, value?))))
-}
-
-/// What a template sees of a value of the data.
-pub(super) fn value(json: &Json) -> Value {
-    match json {
-        Json::Null => Value::from(()),
-        Json::Bool(flag) => Value::from(*flag),
-        Json::Integer(number) => match i64::try_from(*number) {
-            Ok(number) => Value::from(number),
-            Err(_) => Value::from(*number),
-        },
-        Json::Float(number) => Value::from(*number),
-        Json::Text(text) => Value::from(text.as_str()),
-        Json::List(items) => items.iter().map(value).collect(),
-        Json::Object(entries) => {
-            Value::from_pairs(entries.iter().map(|(key, item)| (key.as_str(), value(item))))
-        }
-    }
-}
-
 fn source(tokenizer: &TextTokenizer, has_tools: bool) -> Result<&str> {
     if let Some(problem) = &tokenizer.template_problem {
         return Err(bad(problem));
@@ -348,3 +338,6 @@ fn common(a: &str, b: &str) -> usize {
 fn bad(reason: &str) -> TrainError {
     TrainError::Template { name: "model".to_owned(), reason: reason.to_owned() }
 }
+
+#[cfg(test)]
+mod tests;

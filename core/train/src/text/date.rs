@@ -10,20 +10,6 @@ use crate::{Result, TrainError};
 
 const WEEKDAYS: [&str; 7] =
     ["Sunday", "Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"];
-const MONTHS: [&str; 12] = [
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
 /// The last day that is written with four digits for its year, in days since 1 January 1970.
 const LAST_DAY: i64 = 2_932_896;
 
@@ -74,6 +60,22 @@ impl FromStr for TemplateDate {
 }
 
 impl TemplateDate {
+    /// The English names of the months, as `%B` writes them.
+    pub const MONTHS: [&str; 12] = [
+        "January",
+        "February",
+        "March",
+        "April",
+        "May",
+        "June",
+        "July",
+        "August",
+        "September",
+        "October",
+        "November",
+        "December",
+    ];
+
     /// The current date in UTC.
     pub fn today() -> Self {
         let elapsed = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -155,7 +157,7 @@ impl TemplateDate {
         let Self { year, month, day } = self;
         let two = |value| Some(Field::Number(value, 2, '0'));
         let weekday = WEEKDAYS.get(self.weekday() as usize).copied().unwrap_or_default();
-        let month_name = MONTHS.get(month as usize - 1).copied().unwrap_or_default();
+        let month_name = Self::MONTHS.get(month as usize - 1).copied().unwrap_or_default();
         let short = |name: &str| name.chars().take(3).collect::<String>();
         let text = |text: String| Some(Field::Text(text));
         match directive {

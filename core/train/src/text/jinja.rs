@@ -70,12 +70,12 @@ fn bad(reason: impl Into<String>) -> Error {
 }
 
 /// # Errors
-/// A text that was marked as safe by the filter `safe`: what is added to it would be escaped.
+/// A text that was marked as safe by the filter `safe`: the result would be marked, too.
 fn plain(value: &Value) -> Result<(), Error> {
     match value.is_safe() {
-        true => {
-            Err(bad("a text marked as safe can only be printed, joined by ~ or converted to JSON"))
-        }
+        true => Err(bad(
+            "a text marked as safe can only be printed, joined by + or ~, or converted to JSON",
+        )),
         false => Ok(()),
     }
 }

@@ -92,6 +92,23 @@ impl Template {
         }
     }
 
+    /// Renders the longest part of an example, without what is learned of it. Answers behind the
+    /// first `limit` tokens are not rendered one by one, as [`Self::render`] does.
+    ///
+    /// # Errors
+    /// Those of [`Self::render`].
+    pub(crate) fn longest(
+        self,
+        example: &Example,
+        tokenizer: &TextTokenizer,
+        limit: usize,
+    ) -> Result<Rendered> {
+        match self.in_one(example, tokenizer)? {
+            Some(rendered) => Ok(rendered),
+            None => Conversation::new(example, tokenizer)?.longest(limit),
+        }
+    }
+
     /// Renders an example up to where the last answer begins: the prompt that a model completes.
     ///
     /// # Errors

@@ -142,6 +142,20 @@ fn a_generation_prompt_with_more_than_the_answers_header_is_no_obstacle() {
 }
 
 #[test]
+fn a_generation_prompt_that_begins_differently_does_not_make_the_question_an_answer() {
+    let source = "<s>{% if add_generation_prompt %}a{% endif %}\
+                  {% for m in messages %}{{ m.role }}: {{ m.content }}</s>{% endfor %}\
+                  {% if add_generation_prompt %}assistant: {% endif %}";
+    let tokenizer = tokenizer(Some(source));
+    for turns in [2, 4] {
+        let Example::Chat(chat) = conversation() else { unreachable!() };
+        let example = Example::Chat(chat.turns[..turns].to_vec().into());
+        let error = Template::Model.tokenize(&example, &tokenizer, 100).unwrap_err().to_string();
+        assert!(error.contains("after its generation prompt"), "{turns} turns: {error}");
+    }
+}
+
+#[test]
 fn generation_marks_are_the_mask_whatever_the_text_says() {
     let jinja = "{% for m in messages %}{% if m.role == 'user' %}Q {{ m.content }}{% else %}A \
                  {% generation %}{{ m.content }}</s>{% endgeneration %}{% endif %}{% endfor %}";

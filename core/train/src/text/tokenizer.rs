@@ -1,5 +1,7 @@
 //! The tokenizer of a model, from `tokenizer.json` or from GGUF metadata.
 
+mod holes;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -37,6 +39,9 @@ pub struct TextTokenizer {
     pub embedded: Option<usize>,
     /// Bytes of the longest added token: such a token is found in a text as a whole or not at all.
     pub(super) longest_added: usize,
+    /// The `tokenizer.json`, if some numbers below the largest have no token: the library cannot
+    /// write such a vocabulary.
+    holed: Option<Arc<[u8]>>,
 }
 
 impl TextTokenizer {
@@ -61,6 +66,7 @@ impl TextTokenizer {
             special,
             embedded: None,
             longest_added,
+            holed: None,
         }
     }
 
@@ -79,7 +85,8 @@ impl TextTokenizer {
         // lengths are decided in this crate alone.
         inner.with_padding(None);
         inner.with_truncation(None).map_err(|e| TrainError::Tokenizer(e.to_string()))?;
-        Ok(Self::new(inner, bos, eos))
+        let holed = holes::are_in(&inner).then(|| bytes.into());
+        Ok(Self { holed, ..Self::new(inner, bos, eos) })
     }
 
     /// Token ids of `text`, without any token added before or after it. The library needs about 300
@@ -170,7 +177,11 @@ impl TextTokenizer {
 
     /// The contents of a `tokenizer.json` that builds the same tokenizer.
     pub fn to_json(&self) -> Result<String> {
-        self.inner.to_string(false).map_err(|e| TrainError::Tokenizer(e.to_string()))
+        let bad = |e: String| TrainError::Tokenizer(e);
+        match &self.holed {
+            Some(bytes) => holes::to_json(bytes, &self.inner).map_err(|e| bad(e.to_string())),
+            None => self.inner.to_string(false).map_err(|e| bad(e.to_string())),
+        }
     }
 }
 

@@ -110,8 +110,9 @@ def llama_cpp(model, prompts, lora=None):
     params.model.path = model
     params.n_ctx, params.n_parallel, params.warmup, params.n_gpu_layers = 256, 1, False, 0
     params.cpuparams.n_threads = 1
-    # Half precision in the cache alone decides some words of random models otherwise.
+    # Half precision in the cache or in flash attention decides some words of random models otherwise.
     params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     if lora:
         info = xllamacpp.CommonAdapterLoraInfo()
         info.path, info.scale = lora, 1.0

@@ -304,13 +304,14 @@ def templates_in(path):
         found = [(str(file), file.read_text()) for file in sorted(path.rglob("*.jinja"))]
     elif path.suffix == ".whl":
         archive = zipfile.ZipFile(path)
-        found = [(name, archive.read(name).decode()) for name in sorted(archive.namelist())]
+        names = sorted(name for name in archive.namelist() if name.endswith(".jinja"))
+        found = [(name, archive.read(name).decode()) for name in names]
     else:
         archive = tarfile.open(path)
         members = sorted((m for m in archive if m.isfile()), key=lambda member: member.name)
         found = [(m.name, archive.extractfile(m).read().decode()) for m in members if m.name.endswith(".jinja")]
     for name, text in found:
-        if name.endswith(".jinja") and not re.search("cicd|rust/src|template/", name):
+        if not re.search("cicd|rust/src|template/", name):
             yield re.split(r"/|__", name)[-1].removesuffix(".jinja"), text
 
 

@@ -31,6 +31,9 @@ fn examples(vocab: usize) -> Vec<TokenizedExample> {
         .collect()
 }
 
+#[global_allocator]
+static ALLOCATOR: fedshield_train::Allocator = fedshield_train::Allocator;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     fedshield_train::reuse_freed_memory();
     let arguments: Vec<String> = std::env::args().skip(1).collect();

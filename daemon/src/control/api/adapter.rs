@@ -54,18 +54,12 @@ const fn common() -> AdapterKind {
 }
 
 /// `POST /v1/evaluate`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateRequest {
-    /// Whether an adapter is trained on this node's data by itself, for comparison, which takes as
-    /// long as the training of all rounds.
-    pub alone: bool,
-}
-
-impl Default for EvaluateRequest {
-    fn default() -> Self {
-        Self { alone: true }
-    }
+    /// Whether an adapter is trained on this node's data by itself, for comparison, which takes
+    /// longer than the training of all rounds did; `None`: if that is an hour at most.
+    pub alone: Option<bool>,
 }
 
 /// Losses at this node, in nats per response token, and what is best for it.
@@ -84,6 +78,9 @@ pub struct Evaluation {
     /// The adapter trained on this node's data by itself; `None` before the first applied round, or
     /// if it was not asked for.
     pub alone: Option<AdapterLoss>,
+    /// If it was left out because it would take more than an hour: about how many seconds.
+    #[serde(default)]
+    pub alone_takes_s: Option<f64>,
     /// The common adapter.
     pub common: AdapterLoss,
     /// The adapter that was trained on at home from the common one; `None` before the first applied

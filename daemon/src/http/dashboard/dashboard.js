@@ -178,7 +178,15 @@ function key(word, kind) {
 }
 
 function showLoss(status, rounds) {
-  const pick = (field) => rounds.filter((it) => it[field] != null).map((it) => [it.round, it[field]]);
+  const by = at("by").value;
+  const places = new Map();
+  let sum = 0;
+  for (const it of rounds) {
+    sum += by === "bytes" ? wire(it.bytes) : total(it.seconds);
+    places.set(it.round, by === "rounds" ? it.round : sum);
+  }
+  const pick = (field) => rounds.filter((it) => it[field] != null)
+    .map((it) => [places.get(it.round), it[field], it.round]);
   const held = pick("held_out_loss");
   const train = pick("train_loss");
   const base = status.held_out?.base ?? null;
@@ -199,10 +207,10 @@ function showLoss(status, rounds) {
       + `${worth.measured_on} examples of this node, after ${worth.applied} applied rounds.`
     : "");
   if (all.length === 0) { at("loss").replaceChildren(node("p", "No round has been measured yet.", { class: "soft" })); return; }
-  at("loss").replaceChildren(chart(held, train, base, Math.max(260, at("loss").clientWidth)));
+  at("loss").replaceChildren(chart(held, train, base, Math.max(260, at("loss").clientWidth), by));
 }
 
-function chart(held, train, base, width) {
+function chart(held, train, base, width, by) {
   const [height, left, right, top, bottom] = [260, 44, 30, 10, 30];
   const all = held.concat(train);
   const losses = all.map((it) => it[1]).concat(base ?? []);
@@ -211,6 +219,7 @@ function chart(held, train, base, width) {
   let [low, high] = [Math.min(...losses), Math.max(...losses)];
   const room = Math.max((high - low) * 0.06, 0.01);
   low -= room; high += room;
+  if (low < high / 4) low = 0;
   const x = (round) => left + (width - left - right) * (last > first ? (round - first) / (last - first) : 0.5);
   const y = (loss) => top + (height - top - bottom) * (high - loss) / (high - low);
   const words = (name, points) => points.length
@@ -223,17 +232,24 @@ function chart(held, train, base, width) {
     it.append(svg("line", { x1: left, x2: width - right, y1: y(loss), y2: y(loss), class: "grid-line" }),
       svg("text", { x: left - 8, y: y(loss) + 4, "text-anchor": "end" }, loss.toFixed(2)));
   }
-  const every = Math.max(1, Math.ceil((last - first) / Math.max(1, Math.floor(width / 90))));
-  for (let round = first; round <= last; round += every) {
-    it.append(svg("text", { x: x(round), y: height - 8, "text-anchor": "middle" }, round === first ? `round ${round}` : round));
+  if (low > 0) {
+    it.append(svg("path", { d: `M ${left - 6} ${y(low) - 4} l 12 -6 m -12 12 l 12 -6`, class: "cut" }),
+      svg("text", { x: left + 10, y: y(low) - 6 }, "axis cut: it does not begin at zero"));
+  }
+  const count = Math.max(1, Math.floor(width / 110));
+  const every = by === "rounds" ? Math.max(1, Math.ceil((last - first) / count)) : Math.max((last - first) / count, 1e-9);
+  const named = { rounds: (at) => at, bytes, seconds: duration }[by];
+  for (let place = first; place <= last; place += every) {
+    const word = by === "rounds" && place === first ? `round ${place}` : named(place);
+    it.append(svg("text", { x: x(place), y: height - 8, "text-anchor": "middle" }, word));
   }
   if (base != null) it.append(svg("line", { x1: left, x2: width - right, y1: y(base), y2: y(base), class: "curve base" }));
   for (const [points, kind, name] of [[train, "train", "training"], [held, "held", "held out"]]) {
     const line = points.map(([round, loss]) => `${x(round).toFixed(1)},${y(loss).toFixed(1)}`).join(" ");
     it.append(svg("polyline", { points: line, class: "curve " + kind }));
     if (points.length > 200) continue;
-    for (const [round, loss] of points) {
-      const point = svg("circle", { cx: x(round).toFixed(1), cy: y(loss).toFixed(1), r: 3.5, class: "point " + kind });
+    for (const [place, loss, round] of points) {
+      const point = svg("circle", { cx: x(place).toFixed(1), cy: y(loss).toFixed(1), r: 3.5, class: "point " + kind });
       point.append(svg("title", {}, `round ${round}, ${name}: ${loss.toFixed(4)}`));
       it.append(point);
     }
@@ -311,7 +327,7 @@ let shown = { status: "", rounds: [], roundsKey: null };
 async function refresh() {
   const status = await read("/v1/status");
   // Reports change when a round ends and when its loss has been measured.
-  const roundsKey = JSON.stringify([status.machine?.head, status.held_out]);
+  const roundsKey = JSON.stringify([status.machine?.head, status.held_out, status.comparison]);
   if (roundsKey !== shown.roundsKey) {
     shown.rounds = await read("/v1/rounds");
     shown.roundsKey = roundsKey;
@@ -341,6 +357,10 @@ async function poll() {
 }
 
 let resizing;
+at("by").addEventListener("change", () => {
+  if (shown.status) showLoss(JSON.parse(shown.status), shown.rounds);
+});
+
 addEventListener("resize", () => {
   clearTimeout(resizing);
   resizing = setTimeout(() => { if (shown.status) showLoss(JSON.parse(shown.status), shown.rounds); }, 150);

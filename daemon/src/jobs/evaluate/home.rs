@@ -28,6 +28,13 @@ const PERSONAL_ROUNDS: u64 = 4;
 const ALONE_RATES: [f64; 3] = [1.0, 0.5, 2.0];
 const PERSONAL_RATES: [f64; 2] = [0.5, 0.125];
 
+/// As many rounds take as much training as the adapter made alone after `applied` rounds, its
+/// learning rates tried.
+pub(crate) fn rounds_of_training_alone(applied: u64) -> f64 {
+    let tried = ALONE_RATES.len() as f64 / TRIED_PART as f64;
+    (applied + PERSONAL_ROUNDS) as f64 * (1.0 + tried)
+}
+
 /// An adapter that was made here.
 pub(super) struct Homemade {
     pub(super) adapter: GlobalAdapter,

@@ -46,6 +46,7 @@ pub(super) fn read(model: &LoadedModel, folder: &Path) -> Result<Vocabulary> {
     let mut notes = Vec::new();
     let name = prompt.name(&general_name(model), &mut notes).map_err(bad)?;
     let mut tokens = Tokens::new(&json, model.config.vocab_size).map_err(bad)?;
+    check_model(&json).map_err(bad)?;
     let own = match json["model"]["byte_fallback"] == true {
         true => pieces::metadata(&json, &mut tokens, &prompt, &mut notes),
         false => byte_level::metadata(&json),
@@ -56,6 +57,29 @@ pub(super) fn read(model: &LoadedModel, folder: &Path) -> Result<Vocabulary> {
     metadata.extend(special(model, folder).map_err(bad)?);
     metadata.extend(name.map(|name| ("general.name".to_owned(), Meta::Text(name))));
     Ok(Vocabulary { metadata, notes })
+}
+
+/// Refuses what llama.cpp has in no kind of BPE.
+fn check_model(json: &Json) -> std::result::Result<(), String> {
+    let model = &json["model"];
+    if model["type"] != "BPE" {
+        return Err(format!(
+            "its model is of the type {}, and only BPE can be written",
+            model["type"]
+        ));
+    }
+    for name in ["dropout", "continuing_subword_prefix", "end_of_word_suffix"] {
+        if !(model[name].is_null() || model[name] == "") {
+            return Err(format!("its model sets `{name}`, which llama.cpp does not have"));
+        }
+    }
+    let in_bytes = json["pre_tokenizer"].to_string().contains("\"ByteLevel\"");
+    if in_bytes && model["byte_fallback"] == true {
+        return Err("its model sets `byte_fallback` beside the pre-tokenizer ByteLevel, and llama.cpp has either \
+                    of them alone"
+            .to_owned());
+    }
+    Ok(())
 }
 
 fn key(name: &str) -> String {

@@ -324,7 +324,13 @@ fn what_gguf_cannot_say_is_refused_by_name() {
             "no name for this tokenizer",
         ),
         (r#""normalizer":null"#, r#""normalizer":{"type":"NFKC"}"#, "NFKC"),
-        (r#""byte_fallback":false"#, r#""byte_fallback":true"#, "pre-tokenizer"),
+        (r#""byte_fallback":false"#, r#""byte_fallback":true"#, "sets `byte_fallback`"),
+        (r#""dropout":null"#, r#""dropout":0.5"#, "sets `dropout`"),
+        (
+            r#""end_of_word_suffix":null"#,
+            r#""end_of_word_suffix":"</w>""#,
+            "sets `end_of_word_suffix`",
+        ),
         (r#""lstrip":false"#, r#""lstrip":true"#, "lstrip"),
         (r#""single_word":false"#, r#""single_word":true"#, "single_word"),
     ] {

@@ -26,10 +26,13 @@ pub(super) fn check(top: Fields<'_>) -> Outcome<()> {
     match method {
         "bitsandbytes" => {
             let kind = fields.text("bnb_4bit_quant_type")?.unwrap_or("fp4");
-            match four_bits && !eight_bits && kind == "nf4" {
-                true => Ok(()),
-                false if four_bits => refuse(format!("bitsandbytes {kind} is not nf4")),
-                false => refuse("bitsandbytes is read in 4 bits (nf4) alone".to_owned()),
+            match (four_bits, kind) {
+                _ if eight_bits => {
+                    refuse("bitsandbytes in 8 bits (load_in_8bit) is not read, only nf4".to_owned())
+                }
+                (true, "nf4") => Ok(()),
+                (true, _) => refuse(format!("bitsandbytes {kind} is not read, only nf4")),
+                (false, _) => refuse("bitsandbytes without load_in_4bit is not read".to_owned()),
             }
         }
         "fp8" => {

@@ -107,7 +107,10 @@ impl Parser {
         while let Some(sign) = ["+", "-"].into_iter().find(|sign| self.is_sign(sign)) {
             self.at += 1;
             let right = self.concatenation()?;
-            value = format!("({}({value}) {sign} {}({right}))", op::PLAIN, op::PLAIN);
+            value = match sign {
+                "+" => format!("{}({value}, {right})", op::SUM),
+                _ => format!("({}({value}) - {}({right}))", op::PLAIN, op::PLAIN),
+            };
         }
         Ok(value)
     }

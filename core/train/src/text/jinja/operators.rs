@@ -1,6 +1,7 @@
 //! Operators of Python that minijinja defines in another way.
 
 use std::cmp::Ordering;
+use std::sync::LazyLock;
 
 use minijinja::value::{Tuple, Value, ValueKind};
 use minijinja::{Environment, Error};
@@ -13,6 +14,7 @@ use super::python::{self, Shape};
 pub(super) const EQUAL: &str = "fedshield_equal";
 pub(super) const COMPARE: &str = "fedshield_compare";
 pub(super) const CONTAINED: &str = "fedshield_contained";
+pub(super) const SUM: &str = "fedshield_sum";
 pub(super) const CONCAT: &str = "fedshield_concat";
 pub(super) const SLICE: &str = "fedshield_slice";
 pub(super) const ITERABLE: &str = "fedshield_iterable";
@@ -30,6 +32,7 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     environment.add_function(CONCAT, |left: &Value, right: &Value| -> Result<String, Error> {
         Ok(python::str(left)? + &python::str(right)?)
     });
+    environment.add_function(SUM, sum);
     environment.add_function(SLICE, slice);
     environment.add_function(ITERABLE, iterable);
     environment.add_function(REAL, |value: Value| {
@@ -60,6 +63,44 @@ pub(super) fn add(environment: &mut Environment<'_>) {
     }
     for name in ["ne", "!="] {
         environment.add_test(name, |left: &Value, right: &Value| equal(left, right).map(|is| !is));
+    }
+}
+
+/// Python's `+`. What is added to a text marked as safe is escaped and the sum is marked, as in
+/// MarkupSafe's `Markup`, whatever the environment does with a text that is printed.
+fn sum(left: &Value, right: &Value) -> Result<Value, Error> {
+    /// minijinja offers its own addition to templates alone.
+    static NATIVE: LazyLock<Environment<'static>> = LazyLock::new(Environment::new);
+    match (left.as_str(), right.as_str()) {
+        (Some(left_text), Some(right_text)) => {
+            let safe = left.is_safe() || right.is_safe();
+            let mut out = String::with_capacity(left_text.len() + right_text.len());
+            for (part, value) in [(left_text, left), (right_text, right)] {
+                match safe && !value.is_safe() {
+                    true => escape(part, &mut out),
+                    false => out.push_str(part),
+                }
+            }
+            Ok(if safe { Value::from_safe_string(out) } else { Value::from(out) })
+        }
+        _ => {
+            let values = [("left", left.clone()), ("right", right.clone())];
+            NATIVE.compile_expression("left + right")?.eval(Value::from_pairs(values))
+        }
+    }
+}
+
+/// MarkupSafe's `escape`.
+fn escape(text: &str, out: &mut String) {
+    for c in text.chars() {
+        match c {
+            '&' => out.push_str("&amp;"),
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '\'' => out.push_str("&#39;"),
+            '"' => out.push_str("&#34;"),
+            c => out.push(c),
+        }
     }
 }
 

@@ -59,7 +59,7 @@ fn templates_render_as_in_transformers_or_are_refused() {
 fn what_is_refused_is_named_with_its_line() {
     for (template, named) in [
         ("a\n{{ x.items }}", "line 2: the method items without a call"),
-        ("{{ ('<' | safe) + '>' }}", "marked as safe"),
+        ("{{ ('<' | safe) | trim }}", "marked as safe"),
         ("{% block x %}{% endblock %}", "line 1: the tag block"),
         ("{{ 'a\\N{BULLET}' }}", "by its name"),
         ("\n\n{% macro m(a) %}{% generation %}{% endgeneration %}{% endmacro %}", "line 3"),
@@ -102,6 +102,25 @@ fn texts_are_those_of_python() {
         ("{{ [1, 2, 3][::-1] | join(' ') }}{{ 'abc'[1:] }}", "3 2 1bc"),
     ] {
         assert_eq!(of(template), expected, "{template}");
+    }
+}
+
+/// Expected texts: MarkupSafe 3.0's, through the Jinja of transformers.
+#[test]
+fn what_is_added_to_a_safe_text_is_escaped() {
+    for (template, expected) in [
+        ("{{ '<a>'|safe + '<b>' }}", "<a>&lt;b&gt;"),
+        ("{{ '<b>' + '<a>'|safe }}", "&lt;b&gt;<a>"),
+        ("{{ ('<a>'|safe + '\"&') + \"'\" }}", "<a>&#34;&amp;&#39;"),
+        ("{{ '<a>'|safe + '<b>'|safe }}{{ '<' + '>' }}", "<a><b><>"),
+        ("{% set a = {'x': 'é'}|tojson|safe %}{{ 'f' + '[ARGS]' + a }}", "f[ARGS]{\"x\": \"é\"}"),
+        ("{{ ('<a>'|safe + '<') ~ '<' }}", "<a>&lt;<"),
+        ("{{ 1 + 2 }} {{ 1.5 + true }} {{ [1] + [2] }} {{ (1,) + (2,) }}", "3 2.5 [1, 2] (1, 2)"),
+    ] {
+        assert_eq!(of(template), expected, "{template}");
+    }
+    for template in ["{{ 'a'|safe + 1 }}", "{{ none + 'a'|safe }}", "{{ 'a' + [] }}"] {
+        assert!(of(template).starts_with("error"), "{template}: {}", of(template));
     }
 }
 

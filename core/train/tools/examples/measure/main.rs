@@ -172,6 +172,9 @@ fn open(arguments: &Arguments) -> Result<Decoder, Box<dyn std::error::Error>> {
         .decoder(&device, arguments.base_precision)?)
 }
 
+#[global_allocator]
+static ALLOCATOR: fedshield_train::Allocator = fedshield_train::Allocator;
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     fedshield_train::answer_device_probe();
     fedshield_train::reuse_freed_memory();

@@ -1,9 +1,11 @@
 //! Short plain texts about everyday matters, from which the base model learns to write English.
 
+use fedshield_train::text::TemplateDate;
+
 use super::choice::Choice;
 use super::words::{
-    ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, HOBBIES, JOBS, KINDS, MONTHS, PEOPLE, SURNAMES, THINGS,
-    TOWNS, WEATHER,
+    ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, HOBBIES, JOBS, KINDS, PEOPLE, SURNAMES, THINGS, TOWNS,
+    WEATHER,
 };
 
 /// One paragraph on a random topic.
@@ -50,7 +52,7 @@ fn animal(choice: &mut Choice) -> String {
     match choice.below(3) {
         0 => format!("{open} {live} It often {habit}."),
         1 => {
-            let month = choice.pick(MONTHS);
+            let month = choice.pick(&TemplateDate::MONTHS);
             format!("{open} {live} In {month} people can see how it {habit}.")
         }
         _ => format!("{open} {live}"),
@@ -200,7 +202,10 @@ fn story(choice: &mut Choice) -> String {
     let friend = choice.pick(PEOPLE).0;
     let thing = choice.pick(THINGS).0;
     let open = match choice.below(3) {
-        0 => format!("One {sky} morning in {}, {person} {first}.", choice.pick(MONTHS)),
+        0 => format!(
+            "One {sky} morning in {}, {person} {first}.",
+            choice.pick(&TemplateDate::MONTHS)
+        ),
         1 => format!("It was a {sky} {} in {town}. {person} {first}.", choice.pick(DAYS)),
         _ => format!("{person} saw that {sign}, so {subject} {first}."),
     };

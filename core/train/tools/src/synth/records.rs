@@ -1,12 +1,14 @@
 //! Records of named fields and the plain sentences they become: the general form of the task that
 //! each domain does in its own style.
 
+use fedshield_train::text::TemplateDate;
+
 use super::choice::Choice;
 use super::domain::glimpses;
 use super::example::Example;
 use super::names::{self, Half};
 use super::prose::{article, capital};
-use super::words::{DAYS, HOBBIES, JOBS, KINDS, MONTHS, PEOPLE, THINGS, TOWNS, WEATHER};
+use super::words::{DAYS, HOBBIES, JOBS, KINDS, PEOPLE, THINGS, TOWNS, WEATHER};
 
 /// A record of two to five fields and the sentences that say the same, field by field.
 pub(super) fn task(choice: &mut Choice) -> Example {
@@ -115,7 +117,7 @@ fn field(index: usize, choice: &mut Choice) -> (String, String) {
         "Item" => choice.pick(THINGS).0.to_owned(),
         "Price" => format!("{} francs", choice.between(2, 99) * 10),
         "Day" => (*choice.pick(DAYS)).to_owned(),
-        "Month" => (*choice.pick(MONTHS)).to_owned(),
+        "Month" => (*choice.pick(&TemplateDate::MONTHS)).to_owned(),
         "Hour" => choice.between(6, 22).to_string(),
         "Weather" => choice.pick(WEATHER).0.to_owned(),
         "Number" | "Reference" => choice.between(1000, 9999).to_string(),

@@ -209,22 +209,6 @@ pub(super) const HOBBIES: &[&str] = &[
 pub(super) const DAYS: &[&str] =
     &["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday"];
 
-/// Months.
-pub(super) const MONTHS: &[&str] = &[
-    "January",
-    "February",
-    "March",
-    "April",
-    "May",
-    "June",
-    "July",
-    "August",
-    "September",
-    "October",
-    "November",
-    "December",
-];
-
 /// Weather: adjective, what happens.
 pub(super) const WEATHER: &[(&str, &str)] = &[
     ("sunny", "the sky is clear"),

@@ -24,13 +24,9 @@ pub(super) fn metadata(json: &Json) -> Result<Vec<(String, Meta)>, String> {
 
 /// llama.cpp's name for the way this tokenizer splits words.
 fn splitting(json: &Json) -> Result<&'static str, String> {
-    let model = &json["model"];
-    if model["type"] != "BPE" || model["byte_fallback"] == true || !model["dropout"].is_null() {
-        return Err("it is no byte-level BPE".to_owned());
-    }
     let own =
         (steps(&json["normalizer"], "normalizers"), steps(&json["pre_tokenizer"], "pretokenizers"));
-    let whole_words = model["ignore_merges"] == true;
+    let whole_words = json["model"]["ignore_merges"] == true;
     let same = |name: &&&str| {
         named_splitting(Some(name)).is_ok_and(|known| {
             let words = steps(&known.words, "pretokenizers");

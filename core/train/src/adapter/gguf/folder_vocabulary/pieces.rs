@@ -25,13 +25,12 @@ pub(super) fn metadata(
     prompt: &Prompt<'_>,
     notes: &mut Vec<String>,
 ) -> Result<Vec<(String, Meta)>, String> {
-    let model = &json["model"];
-    let is_unset = |name: &str| model[name].is_null() || model[name] == "";
-    if model["type"] != "BPE"
-        || model["ignore_merges"] == true
-        || !["dropout", "continuing_subword_prefix", "end_of_word_suffix"].into_iter().all(is_unset)
-    {
-        return Err("it is no BPE that falls back on bytes as SentencePiece does".to_owned());
+    if json["model"]["ignore_merges"] == true {
+        return Err(
+            "its model sets `ignore_merges` beside `byte_fallback`, and llama.cpp has either \
+                    of them alone"
+                .to_owned(),
+        );
     }
     let (prefix, splits) = prefix(json)?;
     let unknown = set_kinds(json, tokens)?;

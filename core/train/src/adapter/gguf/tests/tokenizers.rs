@@ -110,7 +110,7 @@ fn pieces_that_llama_cpp_would_join_otherwise_are_refused() {
             let ids = serde_json::json!({"id": "</s>", "ids": [2], "tokens": ["</s>"]});
             json["post_processor"]["special_tokens"]["</s>"] = ids;
         }),
-        ("falls back on bytes", &|json| json["model"]["ignore_merges"] = true.into()),
+        ("sets `ignore_merges`", &|json| json["model"]["ignore_merges"] = true.into()),
     ];
     for (word, change) in cases {
         std::fs::write(&path, &text).unwrap();

@@ -2,23 +2,20 @@
 
 use std::sync::Arc;
 
-use burn_tensor::Distribution;
-
 use super::*;
 use crate::model::attention;
-use crate::model::attention::tests::{close, shape, whole};
+use crate::model::attention::tests::{close, random, shape, whole};
 use crate::model::batch::Indices;
 use crate::model::kernels;
+use crate::random::Stream;
 
 #[test]
 fn blocks_of_any_size_give_what_the_whole_square_gives() {
     let (batch, heads, kv_heads, len, head_dim) = (2, 4, 2, 11, 6);
     let starts: Vec<u32> = (0..batch * len).map(|at| if at % len < 4 { 0 } else { 4 }).collect();
     let device = crate::cpu();
-    let random = |heads| {
-        let shape = [batch, heads, len, head_dim];
-        Tensor::<4>::random(shape, Distribution::Normal(0.0, 1.5), &device)
-    };
+    let mut stream = Stream::new([12; 32], "attention in blocks");
+    let mut random = |heads| random(&mut stream, [batch, heads, len, head_dim]);
     let (q, k, v, d) = (random(heads), random(kv_heads), random(kv_heads), random(heads));
     for (window, packed) in [(None, false), (Some(3), false), (None, true), (Some(3), true)] {
         // One block, three blocks, and one block per query.

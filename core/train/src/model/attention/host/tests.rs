@@ -2,14 +2,17 @@
 
 use std::sync::Arc;
 
-use burn_tensor::{Distribution, Tensor};
+use burn_tensor::Tensor;
 
-use crate::model::attention::tests::{close, shape, whole};
+use crate::model::attention::tests::{close, random, shape, whole};
 use crate::model::attention::{self, AttentionShape};
 use crate::model::{kernels, to_vec};
+use crate::random::Stream;
 
-fn random(shape: [usize; 4]) -> Tensor<4> {
-    Tensor::random(shape, Distribution::Normal(0.0, 1.5), &crate::cpu())
+/// Random inputs of each shape.
+fn inputs<const N: usize>(shapes: [[usize; 4]; N]) -> [Tensor<4>; N] {
+    let mut stream = Stream::new([11; 32], "attention on the host");
+    shapes.map(|shape| random(&mut stream, shape))
 }
 
 #[track_caller]
@@ -18,8 +21,7 @@ fn check(shape: &AttentionShape, window: Option<usize>) {
         let packed = if shape.starts.is_some() { ", packed" } else { "" };
         format!("{part} of {} tokens with {window:?}{packed}", shape.len)
     };
-    let [q, d] = [random(shape.queries()), random(shape.queries())];
-    let [k, v] = [random(shape.keys()), random(shape.keys())];
+    let [q, d, k, v] = inputs([shape.queries(), shape.queries(), shape.keys(), shape.keys()]);
     let d = kernels::join_heads(d, shape.queries(), None, 1.0);
     let (wanted, kept) = whole(shape, [&q, &k, &v], window);
     let (out, saved) = attention::forward(shape, q, k, v, window);
@@ -69,7 +71,7 @@ fn scores_far_apart_leave_no_row_without_weight() {
     let k = Tensor::<4>::ones(shape.keys(), &crate::cpu());
     let far = k.clone().narrow(2, 0, 1).mul_scalar(6.0);
     let k = Tensor::cat(vec![far, k.narrow(2, 1, 699)], 2);
-    let v = random(shape.keys());
+    let [v] = inputs([shape.keys()]);
     let first = v.clone().narrow(2, 0, 1);
     let (out, _) = attention::forward(&shape, q, k, v, None);
     let last = out.narrow(0, 699, 1);
@@ -79,8 +81,7 @@ fn scores_far_apart_leave_no_row_without_weight() {
 #[test]
 fn results_do_not_depend_on_the_number_of_threads() {
     let one = || shape([1, 4, 2], 700, 8);
-    let [q, d] = [random(one().queries()), random(one().queries())];
-    let [k, v] = [random(one().keys()), random(one().keys())];
+    let [q, d, k, v] = inputs([one().queries(), one().queries(), one().keys(), one().keys()]);
     let d = kernels::join_heads(d, one().queries(), None, 1.0);
     let on = |threads: usize| {
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -11,14 +11,7 @@ pub(super) fn int(
     default: Option<Value>,
     arguments: Kwargs,
 ) -> Result<Value, Error> {
-    let default = match default {
-        Some(default) => default,
-        None => arguments.get::<Option<Value>>("default")?.unwrap_or_else(|| Value::from(0)),
-    };
-    arguments.assert_all_used()?;
-    if value.is_undefined() {
-        return Err(bad("a value that is not defined is no number"));
-    }
+    let default = fallback(value, default, &arguments, Value::from(0))?;
     if value.is_integer() {
         return Ok(value.clone());
     }
@@ -42,15 +35,30 @@ pub(super) fn float(
     default: Option<Value>,
     arguments: Kwargs,
 ) -> Result<Value, Error> {
-    let default = match default {
+    let default = fallback(value, default, &arguments, Value::from(0.0))?;
+    Ok(real(value)?.map_or(default, Value::from))
+}
+
+/// What the filter gives for a value that is no number: its argument `default`, in either form, or
+/// zero.
+///
+/// # Errors
+/// A value that is not defined; an argument that the filter does not have.
+fn fallback(
+    value: &Value,
+    positional: Option<Value>,
+    arguments: &Kwargs,
+    zero: Value,
+) -> Result<Value, Error> {
+    let default = match positional {
         Some(default) => default,
-        None => arguments.get::<Option<Value>>("default")?.unwrap_or_else(|| Value::from(0.0)),
+        None => arguments.get::<Option<Value>>("default")?.unwrap_or(zero),
     };
     arguments.assert_all_used()?;
-    if value.is_undefined() {
-        return Err(bad("a value that is not defined is no number"));
+    match value.is_undefined() {
+        true => Err(bad("a value that is not defined is no number")),
+        false => Ok(default),
     }
-    Ok(real(value)?.map_or(default, Value::from))
 }
 
 fn real(value: &Value) -> Result<Option<f64>, Error> {
