@@ -52,12 +52,14 @@ pub struct DemoArgs {
     #[command(flatten)]
     pub source: ModelAndData,
     /// Which of the data that ship, where no --data is given
-    #[arg(long, value_enum, value_name = "NAME", default_value_t = Shipped::Hospitals, conflicts_with = "data")]
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Shipped::Hospitals)]
+    #[arg(conflicts_with = "data")]
     pub shipped: Shipped,
     /// Fraction of the data that is held out where neither --held-out nor what ships names a file
     #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
     pub held_out_fraction: f64,
-    /// Fraction of the data that is kept for the test where neither --test nor what ships names a file
+    /// Fraction of the data that is kept for the test where neither --test nor what ships names a
+    /// file
     #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
     pub test_fraction: f64,
     /// How the members hold the base model's matrices in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or `stored`

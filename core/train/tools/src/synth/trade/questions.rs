@@ -17,8 +17,8 @@ const MEMBERS: usize = 4;
 const STRANGE: usize = 3;
 
 impl Hospital {
-    /// Questions to the demo's hospitals in turn, with their answers, about as many conditions. Some
-    /// a hospital has never trained on, but at least two notes of the others are about them.
+    /// Questions to the demo's hospitals in turn, with their answers, about as many conditions.
+    /// Some a hospital has never trained on, but at least two notes of the others are about them.
     pub fn questions() -> Vec<Example> {
         let members: Vec<Hospital> = Hospital::all().take(MEMBERS).collect();
         let known: Vec<Vec<usize>> = members.iter().map(|hospital| hospital.trained()).collect();
