@@ -6,6 +6,7 @@
 pub mod cast;
 pub mod folder;
 pub mod process;
+pub mod questions;
 pub mod report;
 mod steps;
 pub mod tables;
@@ -22,7 +23,8 @@ use crate::command::ModelAndData;
 use crate::failure::Failure;
 use crate::interrupt::interrupted;
 use crate::screen::Screen;
-use crate::terms::{TermsFlags, TermsPreset, terms};
+use crate::terms::{AlgorithmName, TermsFlags, TermsPreset, terms};
+use cast::Shipped;
 use folder::WorkFolder;
 use process::Nodes;
 use report::DemoReport;
@@ -32,6 +34,7 @@ use report::DemoReport;
 #[command(after_help = "Examples:
   fedshield-cli demo
   fedshield-cli demo --members 5 --rounds 3 --json out.json
+  fedshield-cli demo --shipped domains
   fedshield-cli demo --model SmolLM2.gguf --rounds 3 \\
       --data body.jsonl --data food.jsonl --data act.jsonl
 
@@ -48,10 +51,15 @@ pub struct DemoArgs {
     /// Without them, what ships with the sources.
     #[command(flatten)]
     pub source: ModelAndData,
-    /// Fraction of the data that is held out where no --held-out is given
+    /// Which of the data that ship, where no --data is given
+    #[arg(long, value_enum, value_name = "NAME", default_value_t = Shipped::Hospitals)]
+    #[arg(conflicts_with = "data")]
+    pub shipped: Shipped,
+    /// Fraction of the data that is held out where neither --held-out nor what ships names a file
     #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
     pub held_out_fraction: f64,
-    /// Fraction of the data that is kept for the test where no --test is given
+    /// Fraction of the data that is kept for the test where neither --test nor what ships names a
+    /// file
     #[arg(long, value_name = "SHARE", default_value_t = 0.125)]
     pub test_fraction: f64,
     /// How the members hold the base model's matrices in memory: `f32`, `bf16`, `f16`, `q8`, `q4` or `stored`
@@ -68,22 +76,32 @@ pub struct DemoArgs {
     pub flags: TermsFlags,
 }
 
-/// The demo's own terms, where no flag says otherwise: what fits into a few minutes on two cores. The settings for the
-/// shipped model are those of `tests/examples/grid`, which measures them without a network.
+/// The demo's own terms, where no flag says otherwise: what fits into a few minutes on two cores.
+/// The settings for the shipped model are those of `tests/examples/grid`, which measures them
+/// without a network (docs/results/shipped-model.md).
 fn demo_flags(args: &DemoArgs) -> TermsFlags {
     let mut flags = args.flags.clone();
     let all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
     if args.source.model.is_some() {
         flags.rounds = flags.rounds.or(Some(8));
     } else {
-        flags.rounds = flags.rounds.or(Some(16));
         flags.rank = flags.rank.or(Some(16));
         flags.lr_final = flags.lr_final.or(flags.lr.is_none().then_some(2e-3));
         flags.lr = flags.lr.or(Some(8e-3));
-        flags.server_rate = flags.server_rate.or(Some(2.0));
         flags.seq = flags.seq.or(Some(160));
         flags.template = flags.template.or(Some("alpaca".to_owned()));
         flags.target_modules = flags.target_modules.or(Some(all.map(str::to_owned).to_vec()));
+        match args.shipped {
+            Shipped::Hospitals => {
+                flags.rounds = flags.rounds.or(Some(24));
+                flags.algorithm = flags.algorithm.or(Some(AlgorithmName::Fedit));
+                flags.sparsity = flags.sparsity.or(Some(0.0));
+            }
+            Shipped::Domains => {
+                flags.rounds = flags.rounds.or(Some(16));
+                flags.server_rate = flags.server_rate.or(Some(2.0));
+            }
+        }
     }
     flags
 }
@@ -120,6 +138,10 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
             return Err(Failure { next: Some(failure.next.clone().unwrap_or(kept)), ..failure });
         }
     };
+    if let (Some(file), None) = (cast::questions(args), &failure) {
+        steps::say("asking ten questions without and with the common adapter");
+        report.questions = Some(questions::ask(args, &model, &report.adapter, file).await?);
+    }
     report.total_seconds = started.elapsed().as_secs_f64();
     write_report(args, &report, &screen)?;
     if let Some(failure) = failure {

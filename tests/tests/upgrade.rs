@@ -21,19 +21,26 @@ const LOCKED: [usize; 2] = [1, 3];
 
 /// Unpacks stored homes into `folder`.
 fn unpack(archive: &str, folder: &Path) -> PathBuf {
-    let homes = Path::new(env!("CARGO_MANIFEST_DIR")).join("../daemon/tests/homes/version-2");
-    let archive_file = homes.join(format!("{archive}.tar.gz"));
+    let archive_file = stored().join(format!("{archive}.tar.gz"));
     let unpacked = Command::new("tar").arg("-xzf").arg(archive_file).arg("-C").arg(folder).status();
     assert!(unpacked.is_ok_and(|it| it.success()), "this test needs the programs tar and gzip");
     folder.join(archive)
 }
 
 /// The configuration of member `index`, which the stored homes do not have because it names places
-/// of the machine.
+/// of the machine; with the base that shipped then.
 fn configure(program: &Program, home: &Path, folder: &Path, index: usize) {
     let scratch = folder.join(format!("scratch-{index}"));
     make_home(program, &scratch, &format!("m{index}"), &Work::domains()[index]);
-    fs::copy(Home::new(&scratch).config(), Home::new(home).config()).expect("it can be copied");
+    let config = fs::read_to_string(Home::new(&scratch).config()).expect("it was written");
+    let ships = Work::model().canonicalize().expect("the model is there").display().to_string();
+    assert!(config.contains(&ships), "{config}");
+    let config = config.replace(&ships, &stored().join("base").display().to_string());
+    fs::write(Home::new(home).config(), config).expect("it can be written");
+}
+
+fn stored() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../daemon/tests/homes/version-2")
 }
 
 /// The multiaddress that the configuration of a home listens on.

@@ -52,7 +52,8 @@ pub async fn run(command: &AdapterCommand, home: &Home) -> Result<(), Failure> {
     }
 }
 
-fn offline_failure(error: &OfflineError) -> Failure {
+/// A failure with the next step, where the error has one.
+pub(crate) fn offline_failure(error: &OfflineError) -> Failure {
     let failure = Failure::new(error.code(), error.to_string());
     match error {
         OfflineError::Model(_) | OfflineError::Adapter(_) => failure.next(

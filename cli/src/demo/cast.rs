@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use clap::ValueEnum;
 use fedshieldd::control::api::ErrorCode;
 
 use super::DemoArgs;
@@ -44,6 +45,35 @@ fn assets() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets")
 }
 
+/// Which of the shipped data the members have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Shipped {
+    /// Hospitals that write the same kind of note, each in a style of its own, with few notes each:
+    /// what federations are for.
+    Hospitals,
+    /// A bank, a court, a farm and a hospital with many examples each and nothing in common: each
+    /// is better off alone.
+    Domains,
+}
+
+impl Shipped {
+    /// Its folder among the assets, and how the names of files to train on end.
+    fn place(self) -> (PathBuf, &'static str) {
+        match self {
+            Self::Hospitals => (assets().join("hospitals"), ".train.jsonl"),
+            Self::Domains => (assets().join("domains"), ".jsonl"),
+        }
+    }
+}
+
+/// The fixed questions that the demo asks at its end; `None` where its data have none.
+#[must_use]
+pub fn questions(args: &DemoArgs) -> Option<PathBuf> {
+    let shipped = args.source.data.is_empty() && args.source.model.is_none();
+    let file = assets().join("hospitals/questions.jsonl");
+    (shipped && args.shipped == Shipped::Hospitals).then_some(file)
+}
+
 /// The base model: that of `--model`, or the shipped one.
 ///
 /// # Errors
@@ -61,7 +91,7 @@ pub fn model(args: &DemoArgs) -> Result<PathBuf, Failure> {
     })
 }
 
-/// The members: one for each `--data`, or `--members` of the shipped domains.
+/// The members: one for each `--data`, or `--members` of the shipped organisations.
 ///
 /// # Errors
 /// If files are missing or their number does not fit.
@@ -71,7 +101,8 @@ pub fn parts(args: &DemoArgs) -> Result<Vec<Part>, Failure> {
         if let Some((flag, _)) = apart.into_iter().find(|(_, files)| !files.is_empty()) {
             return Err(usage(flag, "its files belong to `--data` files", "give both"));
         }
-        shipped(&assets().join("domains"), usize::from(args.members.unwrap_or(4)))?
+        let (folder, ending) = args.shipped.place();
+        shipped(&folder, ending, usize::from(args.members.unwrap_or(4)))?
     } else {
         from_files(args)?
     };
@@ -99,14 +130,14 @@ fn usage(place: &str, what: &str, next: &str) -> Failure {
     Failure::new(ErrorCode::InvalidRequest, what).at(place).next(next)
 }
 
-/// `members` members on the domains of `folder`, in turn; a domain with several members is dealt
-/// out to them.
-fn shipped(folder: &Path, members: usize) -> Result<Vec<Part>, Failure> {
+/// `members` members on the files of `folder` with this ending, in turn; a file with several
+/// members is dealt out to them. `NAME.validation.jsonl` and `NAME.test.jsonl` are the other parts.
+fn shipped(folder: &Path, ending: &str, members: usize) -> Result<Vec<Part>, Failure> {
     let entries = fs::read_dir(folder)
         .map_err(|error| Failure::io("find the shipped data", folder, &error))?;
     let mut names: Vec<String> = entries
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter_map(|name| name.strip_suffix(".jsonl").map(str::to_owned))
+        .filter_map(|name| name.strip_suffix(ending).map(str::to_owned))
         .collect();
     names.sort();
     if names.is_empty() {
@@ -114,17 +145,21 @@ fn shipped(folder: &Path, members: usize) -> Result<Vec<Part>, Failure> {
             .at(folder.display())
             .next("name files with `--data`"));
     }
-    let parts = names.iter().cycle().take(members).enumerate().map(|(member, domain)| {
-        let file = folder.join(format!("{domain}.jsonl"));
-        // How many members this domain has.
+    let parts = names.iter().cycle().take(members).enumerate().map(|(member, source)| {
+        let file = folder.join(format!("{source}{ending}"));
+        let apart = |part: &str| {
+            Some(folder.join(format!("{source}.{part}.jsonl"))).filter(|file| file.exists())
+        };
+        let (held_out, test) = (apart("validation"), apart("test"));
+        // How many members this file has.
         let of = (members - member % names.len()).div_ceil(names.len());
         let index = member / names.len();
         let (name, train) = if of == 1 {
-            (domain.clone(), Training::File(file))
+            (source.clone(), Training::File(file))
         } else {
-            (format!("{domain}-{}", index + 1), Training::Share { file, index, of })
+            (format!("{source}-{}", index + 1), Training::Share { file, index, of })
         };
-        Part { name, train, held_out: None, test: None }
+        Part { name, train, held_out, test }
     });
     Ok(parts.collect())
 }
@@ -222,16 +257,32 @@ mod tests {
     #[test]
     fn four_members_have_a_domain_each() {
         let folder = domains(&["a", "b", "c", "d"]);
-        let parts = shipped(folder.path(), 4).unwrap();
+        let parts = shipped(folder.path(), ".jsonl", 4).unwrap();
         let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
         assert_eq!(names, ["a", "b", "c", "d"]);
         assert!(parts.iter().all(|part| matches!(part.train, Training::File(_))));
     }
 
     #[test]
+    fn the_parts_of_every_shipped_hospital_share_no_line() {
+        let (folder, ending) = Shipped::Hospitals.place();
+        let mut seen = BTreeSet::new();
+        for part in shipped(&folder, ending, 10).unwrap() {
+            let Training::File(train) = &part.train else { panic!("{part:?} shares its data") };
+            for file in [Some(train), part.held_out.as_ref(), part.test.as_ref()] {
+                let text = fs::read_to_string(file.unwrap()).unwrap();
+                assert!(text.lines().count() >= 16, "{file:?}");
+                assert!(text.lines().all(|line| seen.insert(line.to_owned())), "{file:?}");
+            }
+        }
+        let questions = fs::read_to_string(folder.join("questions.jsonl")).unwrap();
+        assert_eq!(questions.lines().filter(|line| seen.insert(line.to_string())).count(), 10);
+    }
+
+    #[test]
     fn more_members_than_domains_share_them_without_overlap() {
         let folder = domains(&["a", "b"]);
-        let parts = shipped(folder.path(), 5).unwrap();
+        let parts = shipped(folder.path(), ".jsonl", 5).unwrap();
         let names: Vec<&str> = parts.iter().map(|part| part.name.as_str()).collect();
         assert_eq!(names, ["a-1", "b-1", "a-2", "b-2", "a-3"]);
         let mut lines: Vec<String> = Vec::new();

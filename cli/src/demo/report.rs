@@ -9,6 +9,7 @@ use fedshieldd::control::api::{
 };
 use serde::Serialize;
 
+use super::questions::Answers;
 use crate::failure::Failure;
 
 /// The whole run.
@@ -27,6 +28,8 @@ pub struct DemoReport {
     pub verified: bool,
     /// Bytes of the encrypted updates over those of the pruned updates as f32.
     pub update_ratio: Option<f64>,
+    /// The fixed questions; `None` where the data have none.
+    pub questions: Option<Answers>,
     /// Seconds from the first daemon's start to the last round's end.
     pub federation_seconds: f64,
     /// Seconds of the whole run.

@@ -135,6 +135,7 @@ async fn play(
         ledger,
         adapter,
         verified: failure.is_none(),
+        questions: None,
         federation_seconds,
         total_seconds: 0.0,
     };

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use fedshield_protocol::hidden::harmless_line;
 
+use super::questions::Answers;
 use super::report::{DemoMember, DemoReport};
 use crate::command::rounds::{self, ON_THE_WIRE};
 use crate::command::{compare, word};
 use crate::screen::Colours;
-use crate::table::Table;
+use crate::table::{Table, facts};
 use crate::units;
 
 /// The order of the rows, along the path of one update; other words come last.
@@ -61,7 +62,9 @@ pub fn render(report: &DemoReport, colours: Colours) -> String {
             ),
         );
     }
-    if let Some(answers) = report.members.iter().find_map(answers_of) {
+    if let Some(answers) = &report.questions {
+        section("Fixed questions", questions(answers));
+    } else if let Some(answers) = report.members.iter().find_map(answers_of) {
         section("Some answers", answers);
     }
     let verdict = if report.verified {
@@ -167,6 +170,30 @@ fn headlines(report: &DemoReport) -> String {
     report.members.iter().map(line).collect()
 }
 
+/// The questions that are shown, with what was expected, and how many answers were right.
+fn questions(answers: &Answers) -> String {
+    // A model may emit anything, escape sequences included.
+    let line = |text: &str| harmless_line(&text.split_whitespace().collect::<Vec<_>>().join(" "));
+    let mut text = String::new();
+    for sample in &answers.samples {
+        let common = sample.adapted.first().map_or_else(String::new, |answer| line(answer));
+        let list = [
+            ("question", line(&sample.question)),
+            ("expected", line(&sample.reference)),
+            ("base", line(&sample.base)),
+            ("common", common),
+        ];
+        text.push_str(&format!("{}\n", facts(Colours::none(), &list)));
+    }
+    let Answers { asked, base, common, .. } = answers;
+    text.push_str(&format!(
+        "Of {asked} answers {} have every number, code and name that was expected ({} of the base), {} are as \
+         expected to the letter ({}).\n",
+        common.particulars, base.particulars, common.letter, base.letter
+    ));
+    text
+}
+
 fn answers_of(member: &DemoMember) -> Option<String> {
     let texts: Vec<String> =
         member.samples.iter().map(|sample| compare::sample(sample, Colours::none())).collect();
@@ -176,7 +203,9 @@ fn answers_of(member: &DemoMember) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use fedshieldd::offline::SampleAnswers;
 
+    use super::super::questions::Right;
     use super::super::report::{agreed_rounds, tests::outcome, update_ratio};
     use super::*;
 
@@ -192,6 +221,7 @@ mod tests {
             ledger: "/out/ledger".into(),
             adapter: "/out/adapter".into(),
             verified: true,
+            questions: None,
             federation_seconds: 61.0,
             total_seconds: 125.0,
         };
@@ -207,5 +237,22 @@ mod tests {
         ] {
             assert!(text.contains(part), "`{part}` is missing in\n{text}");
         }
+    }
+
+    #[test]
+    fn questions_are_shown_with_what_was_expected_and_cannot_steer_the_terminal() {
+        let sample = SampleAnswers {
+            question: "who?".into(),
+            reference: "a\nb".into(),
+            base: "\u{1b}]0;owned\u{7}".into(),
+            adapted: vec!["\u{9b}2Jyes".into()],
+        };
+        let right = Right { particulars: 7, letter: 3 };
+        let (asked, base) = (10, Right::default());
+        let answers = Answers { asked, base, common: right, samples: vec![sample] };
+        let text = questions(&answers);
+        assert!(!text.contains(['\u{1b}', '\u{7}', '\u{9b}']), "{text:?}");
+        assert!(text.contains("expected  a b\n"), "{text}");
+        assert!(text.contains("Of 10 answers 7 have every number"));
     }
 }

@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use std::time::Instant;
 
 use fedshield_he::{Preset, ciphertext_len};
-use fedshield_train::data::{DataSet, DataSettings};
+use fedshield_train::data::{DataSet, DataSettings, Part};
 use fedshield_train::federated::{
     Algorithm, FederatedSettings, GlobalAdapter, LocalMemory, UpdateSum,
 };
@@ -36,11 +36,16 @@ impl<'a> Experiment<'a> {
         let how = Valid::new(DataSettings {
             template: options.template,
             max_length: options.seq,
-            held_out: options.held_out,
+            held_out: if options.test.is_empty() { options.held_out } else { 0.0 },
             ..DataSettings::default()
         })?;
         let load = |path| DataSet::load(std::slice::from_ref(path), trainer.tokenizer(), &how);
-        let sets = options.data.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        let mut sets = options.data.iter().map(load).collect::<Result<Vec<_>, _>>()?;
+        for (set, path) in sets.iter_mut().zip(&options.test) {
+            let test = [path.clone()];
+            let test = DataSet::load_held_out(&test, trainer.tokenizer(), &how)?;
+            *set = std::mem::take(set).with_part(Part::HeldOut, test);
+        }
         let data = match options.concentration {
             None => sets,
             Some(concentration) => {

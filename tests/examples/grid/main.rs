@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! cargo run --example grid -- --out DIR [--model FOLDER|GGUF] [--data A.jsonl,B.jsonl,...] [--template NAME]
-//!     [--split dirichlet|files] [--members 5] [--concentration 0.3] [--held-out 0.125] [--seq 160]
+//!     [--test A.test.jsonl,B.test.jsonl,...] [--split dirichlet|files] [--members 5]
+//!     [--concentration 0.3] [--held-out 0.125] [--seq 160]
 //!     [--rounds 16] [--steps 10] [--batch 8] [--rank 16] [--alpha 32] [--targets all|attention]
 //!     [--peak 0.008] [--last 0.002] [--eta 2.0] [--clip 1.0]
 //!     [--cells base,local,centralised,rolora@0,rolora@0.5,...] [--seeds 1,2,3]

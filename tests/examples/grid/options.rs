@@ -28,6 +28,8 @@ pub(crate) struct Options {
     pub concentration: Option<f64>,
     pub model: PathBuf,
     pub data: Vec<PathBuf>,
+    /// What each member is measured on, one file for each of `data`; empty: what is held out of it.
+    pub test: Vec<PathBuf>,
     pub template: Template,
     pub held_out: f64,
     pub seq: usize,
@@ -47,6 +49,7 @@ impl Options {
             Domain::ALL.map(path).to_vec()
         };
         let data = given.list("data")?.unwrap_or_else(shipped);
+        let test = given.list("test")?.unwrap_or_default();
         let concentration = match given.get("split", "dirichlet".to_owned())?.as_str() {
             "dirichlet" => Some(given.get("concentration", 0.3)?),
             "files" => None,
@@ -65,6 +68,7 @@ impl Options {
             concentration,
             model: given.get("model", assets.join("base"))?,
             data,
+            test,
             template: Template::parse(&template)?,
             held_out: given.get("held-out", 0.125)?,
             seq: given.get("seq", 160)?,
@@ -78,6 +82,11 @@ impl Options {
         }
         if options.out.as_os_str().is_empty() {
             return Err("--out DIR says where the results go".into());
+        }
+        if !options.test.is_empty()
+            && (options.concentration.is_some() || options.test.len() != options.data.len())
+        {
+            return Err("--test goes with --split files, one file for each of --data".into());
         }
         Ok(options)
     }
@@ -117,8 +126,9 @@ impl Options {
     /// different settings never stand in one table.
     pub(crate) fn fingerprint(&self) -> Value {
         let name = |path: &PathBuf| path.file_name().map(|n| n.to_string_lossy().into_owned());
+        let names = |files: &[PathBuf]| files.iter().map(name).collect::<Vec<_>>();
         json!({
-            "model": name(&self.model), "data": self.data.iter().map(name).collect::<Vec<_>>(),
+            "model": name(&self.model), "data": names(&self.data), "test": names(&self.test),
             "template": self.template.name(), "held_out": self.held_out, "seq": self.seq,
             "members": self.members, "concentration": self.concentration,
             "batch": self.batch, "rounds": self.rounds, "settings": *self.settings,

@@ -4,6 +4,7 @@ use fedshieldd::control::api::RoundOutcome;
 
 use super::*;
 use crate::command::compare::tests::evaluation;
+use crate::demo::questions::Right;
 
 pub(crate) fn outcome(name: &str, digests: &[u8]) -> MemberOutcome {
     let rounds: Vec<RoundReport> = digests
@@ -74,6 +75,12 @@ fn the_json_has_the_documented_fields() {
         adapter: "a".into(),
         verified: true,
         update_ratio: Some(0.7),
+        questions: Some(Answers {
+            asked: 10,
+            base: Right::default(),
+            common: Right { particulars: 7, letter: 3 },
+            samples: Vec::new(),
+        }),
         federation_seconds: 1.0,
         total_seconds: 2.0,
     };
@@ -92,6 +99,8 @@ fn the_json_has_the_documented_fields() {
         "/members/0/held_out_loss/common",
         "/members/0/held_out_loss/best",
         "/members/0/headline",
+        "/questions/base/letter",
+        "/questions/common/particulars",
         "/ledger",
         "/adapter",
         "/verified",

@@ -4,8 +4,8 @@
 //! cargo run --example make_corpus -- core/train/assets [--show 20]
 //! ```
 //!
-//! The first argument is the folder for `domains/NAME.jsonl`, `base/tokenizer.json` and
-//! `base/tokenizer_config.json`. `--show N` prints N documents of the corpus instead. There is no
+//! The first argument is the folder for `domains/NAME.jsonl`, `hospitals/NAME.PART.jsonl`,
+//! `base/tokenizer.json` and `base/tokenizer_config.json`. `--show N` prints N documents of the corpus instead. There is no
 //! input: everything follows from seeds in the code.
 #![allow(clippy::print_stdout)]
 
@@ -13,7 +13,7 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use fedshield_train_tools::synth::{Corpus, Domain, TEMPLATE_PARTS, to_jsonl};
+use fedshield_train_tools::synth::{Corpus, Domain, Example, Hospital, TEMPLATE_PARTS, to_jsonl};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -28,6 +28,8 @@ const TOKENIZER_SEED: u64 = 1;
 /// Examples of each domain on which the tokenizer is trained, so that their words are not split
 /// into letters.
 const TOKENIZER_EXAMPLES: usize = 2000;
+/// Notes of each hospital, for the same purpose; their patients are none of the shipped ones.
+const TOKENIZER_NOTES: usize = 800;
 const VOCABULARY: usize = 2048;
 /// Ends a document; generation stops at it.
 const END: &str = "<|end|>";
@@ -44,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         return Ok(());
     }
     write_domains(&folder.join("domains"))?;
+    write_hospitals(&folder.join("hospitals"))?;
     write_tokenizer(&folder.join("base"))
 }
 
@@ -54,6 +57,21 @@ fn write_domains(folder: &Path) -> Result<(), Box<dyn Error>> {
         fs::write(folder.join(format!("{}.jsonl", domain.name())), to_jsonl(&examples))?;
         println!("{}: {} examples", domain.name(), examples.len());
     }
+    Ok(())
+}
+
+fn write_hospitals(folder: &Path) -> Result<(), Box<dyn Error>> {
+    fs::create_dir_all(folder)?;
+    for hospital in Hospital::all() {
+        let parts = hospital.shipped();
+        let name = hospital.name().to_lowercase();
+        for (part, examples) in
+            [("train", parts.train), ("validation", parts.validation), ("test", parts.test)]
+        {
+            fs::write(folder.join(format!("{name}.{part}.jsonl")), to_jsonl(&examples))?;
+        }
+    }
+    fs::write(folder.join("questions.jsonl"), to_jsonl(&Hospital::questions()))?;
     Ok(())
 }
 
@@ -96,21 +114,24 @@ fn train_tokenizer() -> tokenizers::Result<Tokenizer> {
 
 fn training_texts() -> Vec<String> {
     let general = Corpus::new(TOKENIZER_SEED).take(TOKENIZER_DOCUMENTS).map(|d| d.text);
-    let domains = Domain::ALL.into_iter().flat_map(|domain| {
-        domain
-            .examples(TOKENIZER_SEED, TOKENIZER_EXAMPLES)
-            .into_iter()
-            .map(|e| e.prompt() + &e.output)
-    });
+    let text = |example: Example| example.prompt() + &example.output;
+    let domains = Domain::ALL
+        .into_iter()
+        .flat_map(|domain| domain.examples(TOKENIZER_SEED, TOKENIZER_EXAMPLES))
+        .map(text);
+    let hospitals = Hospital::all()
+        .flat_map(|hospital| hospital.examples(TOKENIZER_SEED, TOKENIZER_NOTES))
+        .map(text);
     let strip =
         |text: String| TEMPLATE_PARTS.iter().fold(text, |text, part| text.replace(part, "\n"));
-    general.chain(domains).map(strip).collect()
+    general.chain(domains).chain(hospitals).map(strip).collect()
 }
 
-/// Prints how many tokens the examples of each domain have.
+/// Prints how many tokens the examples of each organisation have.
 fn report_lengths(tokenizer: &Tokenizer) -> Result<(), Box<dyn Error>> {
-    for domain in Domain::ALL {
-        let examples = domain.shipped();
+    let domains = Domain::ALL.into_iter().map(|domain| (domain.name(), domain.shipped()));
+    let hospitals = Hospital::all().map(|hospital| (hospital.name(), hospital.shipped().train));
+    for (name, examples) in domains.chain(hospitals) {
         let mut prompt = 0;
         let mut longest = 0;
         let mut total = 0;
@@ -125,8 +146,7 @@ fn report_lengths(tokenizer: &Tokenizer) -> Result<(), Box<dyn Error>> {
         }
         let mean = |sum: usize| sum as f64 / examples.len() as f64;
         println!(
-            "{}: prompt {:.1} tokens, whole example {:.1}, longest {longest}",
-            domain.name(),
+            "{name}: prompt {:.1} tokens, whole example {:.1}, longest {longest}",
             mean(prompt),
             mean(total)
         );

@@ -4,14 +4,17 @@
 //!   them.
 //! * [`BaseWeights`] holds a whole small model on the host, so that it can be changed and saved:
 //!   `examples/pretrain` trains every parameter of it.
+//! * [`copying_weights`] are weights to start from that copy what a text repeats.
 //!
 //! No installed program depends on this crate.
 
 #![warn(unreachable_pub)]
 
+mod copying;
 pub mod synth;
 mod weights;
 
+pub use copying::copying_weights;
 pub use weights::{BaseWeights, HostTensor, save_base};
 
 use fedshield_train::model::TokenSequence;

@@ -3,7 +3,8 @@
 //! all of it may be redistributed.
 //!
 //! * [`Corpus`] is the general text: short prose and general instructions.
-//! * [`Domain`] is one of the four organisations of the demo; it makes their examples.
+//! * [`Hospital`] is one of ten organisations of one trade, the demo's.
+//! * [`Domain`] is one of four organisations that have nothing in common.
 //!
 //! `examples/make_corpus.rs` writes the files, `examples/pretrain/` trains on the corpus.
 
@@ -11,13 +12,16 @@ mod choice;
 mod corpus;
 mod domain;
 mod example;
+mod names;
 mod prose;
 mod records;
 mod styles;
 mod tasks;
+mod trade;
 mod words;
 
 pub use choice::Choice;
 pub use corpus::{Corpus, Document};
 pub use domain::{Domain, SHIPPED_EXAMPLES, SHIPPED_SEED, to_jsonl};
 pub use example::{Example, TEMPLATE_PARTS};
+pub use trade::{Hospital, Parts};

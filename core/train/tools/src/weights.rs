@@ -103,7 +103,7 @@ pub fn save_base(folder: &Path, weights: &BaseWeights, precision: Precision) -> 
 }
 
 /// A standard normal value, by the Box-Muller transform of two uniform numbers of 53 bits.
-fn normal(choice: &mut Choice) -> f64 {
+pub(crate) fn normal(choice: &mut Choice) -> f64 {
     let mut unit = || (choice.bits() >> 11) as f64 / (1u64 << 53) as f64;
     let radius = (-2.0 * (1.0 - unit()).ln()).sqrt();
     radius * (TAU * unit()).cos()

@@ -1,15 +1,19 @@
 //! Pretrains the base model that ships with the repository, on the generated corpus, on the CPU.
 //!
 //! ```text
-//! cargo run --example pretrain -- core/train/assets/base --steps 1800
-//!     [--seed 10] [--rate 0.004] [--batch 6] [--length 128] [--from FOLDER] [--minutes 30]
-//!     [--out FOLDER]
+//! cargo run --example pretrain -- core/train/assets/base --steps 9000 --decay 2500
+//!     [--seed 10] [--rate 0.003] [--batch 4] [--length 256] [--from FOLDER --done STEPS]
+//!     [--minutes 30] [--out FOLDER]
 //! ```
 //!
 //! The folder holds config.json and tokenizer.json (`make_corpus` writes the latter);
-//! model.safetensors is written to it, or to the folder of `--out`, in f16. `--from` continues from
-//! the weights of another run. The loss is printed in nats per token, together with its floor: the
-//! entropy of the generator's choices, which no model can beat.
+//! model.safetensors is written to it, or to the folder of `--out`, in f16, every 250 steps and at
+//! the end. The learning rate is constant until it falls over the last `--decay` steps, so a run
+//! that was interrupted, or whose end was not known when it began, goes on from what it wrote:
+//! `--from` names the folder, `--done` the steps that it took, which fix the text that comes next.
+//! The optimiser's moments are not kept; the rate rises again over a hundred steps in their place.
+//! The loss is printed in nats per token, beside the surprise of the generator's choices: an upper
+//! bound of the text's entropy, because different choices can make the same text.
 #![allow(clippy::print_stdout, reason = "an example prints its result")]
 
 mod optimizer;
@@ -22,10 +26,10 @@ use std::time::{Duration, Instant};
 use fedshield_train::load::{LoadedModel, Precision};
 use fedshield_train::model::{BasePrecision, Batch, Decoder, ModelConfig, TokenSequence};
 use fedshield_train::{Valid, cpu};
-use fedshield_train_tools::{BaseWeights, save_base};
+use fedshield_train_tools::{BaseWeights, copying_weights, save_base};
 use tokenizers::Tokenizer;
 
-use optimizer::{Optimizer, learning_rate};
+use optimizer::{Optimizer, Schedule};
 use windows::Windows;
 
 /// Seed of the windows that are never trained on: no training run uses it.
@@ -38,7 +42,9 @@ struct Settings {
     folder: PathBuf,
     out: PathBuf,
     from: Option<PathBuf>,
+    done: usize,
     steps: usize,
+    decay: usize,
     batch: usize,
     length: usize,
     rate: f64,
@@ -55,10 +61,12 @@ impl Settings {
             out: folder.clone(),
             folder,
             from: None,
-            steps: 1800,
-            batch: 6,
-            length: 128,
-            rate: 4e-3,
+            done: 0,
+            steps: 9000,
+            decay: 2500,
+            batch: 4,
+            length: 256,
+            rate: 3e-3,
             seed: 10,
             minutes: 60,
         };
@@ -66,7 +74,9 @@ impl Settings {
             match name.as_str() {
                 "--out" => settings.out = value.into(),
                 "--from" => settings.from = Some(value.into()),
+                "--done" => settings.done = value.parse()?,
                 "--steps" => settings.steps = value.parse()?,
+                "--decay" => settings.decay = value.parse()?,
                 "--batch" => settings.batch = value.parse()?,
                 "--length" => settings.length = value.parse()?,
                 "--rate" => settings.rate = value.parse()?,
@@ -78,7 +88,19 @@ impl Settings {
         if settings.seed == VALIDATION_SEED {
             return Err("this seed is for validation".into());
         }
+        if settings.from.is_some() != (settings.done > 0) {
+            return Err("--from and --done go together".into());
+        }
+        if settings.done + settings.decay > settings.steps {
+            return Err("--decay is longer than the steps that are left".into());
+        }
         Ok(settings)
+    }
+
+    /// The learning rate of a step.
+    fn schedule(&self) -> Schedule {
+        let Self { done: first, steps, decay, rate: peak, .. } = *self;
+        Schedule { first, steps, decay, peak }
     }
 }
 
@@ -91,10 +113,10 @@ fn main() -> Result<(), Box<dyn Error>> {
     let end = *config.eos_token_ids.first().ok_or("config.json names no eos_token_id")?;
     let weights = match &settings.from {
         Some(folder) => BaseWeights::read(&config, LoadedModel::open(folder)?.weights.as_ref())?,
-        None => BaseWeights::random(&config, settings.seed, 0.04),
+        None => copying_weights(&config, settings.seed),
     };
     println!("{} parameters", weights.parameter_count());
-    let validation = Validation::new(&tokenizer, end, 2 * settings.length)?;
+    let validation = Validation::new(&tokenizer, end, settings.length)?;
     let training = Windows::new(&tokenizer, end, settings.seed);
     let weights = train(&settings, &config, weights, training, &validation)?;
     Ok(save_base(&settings.out, &weights, Precision::F16)?)
@@ -116,12 +138,15 @@ fn train(
     let mut optimizer = Optimizer::default();
     let start = Instant::now();
     let (mut sum, mut tokens) = (0.0, 0);
-    println!("step 0: validation {}", validation.report(config, &weights)?);
-    for step in 0..settings.steps {
-        let sequences = windows_of_step(settings, step, &mut windows)?;
+    println!("step {}: validation {}", settings.done, validation.report(config, &weights)?);
+    for _ in 0..settings.done {
+        windows_of_step(settings, &mut windows)?;
+    }
+    for step in settings.done..settings.steps {
+        let sequences = windows_of_step(settings, &mut windows)?;
         let batch = Batch::new(&sequences.iter().collect::<Vec<_>>())?;
         let result = decoder(config, &weights)?.base_gradients(&batch)?;
-        let rate = learning_rate(step, settings.steps, settings.rate);
+        let rate = settings.schedule().rate(step);
         let norm = optimizer.step(&mut weights, &result.gradients, rate);
         sum += result.loss;
         tokens += batch.token_count();
@@ -142,49 +167,44 @@ fn train(
             save_base(&settings.out, &weights, Precision::F16)?;
         }
         if start.elapsed() > Duration::from_secs(settings.minutes * 60) {
-            println!("stopped after {} minutes", settings.minutes);
+            save_base(&settings.out, &weights, Precision::F16)?;
+            println!("stopped at step {done}, after {} minutes", settings.minutes);
             break;
         }
     }
     Ok(weights)
 }
 
-/// Every fourth step has half as many windows of twice the length, which is the context of the
-/// model: short windows are cheaper, and long ones train the far positions.
+/// The windows of one step.
 fn windows_of_step(
     settings: &Settings,
-    step: usize,
     windows: &mut Windows,
 ) -> Result<Vec<TokenSequence>, Box<dyn Error>> {
-    let (count, length) = match step % 4 {
-        3 => (settings.batch.div_ceil(2), 2 * settings.length),
-        _ => (settings.batch, settings.length),
-    };
-    (0..count).map(|_| windows.next_full(length)).collect()
+    (0..settings.batch).map(|_| windows.next_full(settings.length)).collect()
 }
 
-/// Windows that are never trained on, and their floor.
+/// Windows that are never trained on, and the surprise of their choices in nats per token.
 struct Validation {
     batches: Vec<Batch>,
-    floor: f64,
+    surprise: f64,
 }
 
 impl Validation {
     fn new(tokenizer: &Tokenizer, end: u32, length: usize) -> Result<Self, Box<dyn Error>> {
         let mut windows = Windows::new(tokenizer, end, VALIDATION_SEED);
         let mut sequences = Vec::new();
-        let mut floor = 0.0;
+        let mut surprise = 0.0;
         for _ in 0..VALIDATION_WINDOWS {
             let (sequence, nats) = windows.next_whole(length)?;
             sequences.push(sequence);
-            floor += nats;
+            surprise += nats;
         }
         let batches = sequences
             .chunks(8)
             .map(|part| Batch::new(&part.iter().collect::<Vec<_>>()))
             .collect::<Result<Vec<_>, _>>()?;
         let labels: usize = batches.iter().map(Batch::label_count).sum();
-        Ok(Validation { batches, floor: floor / labels as f64 })
+        Ok(Validation { batches, surprise: surprise / labels as f64 })
     }
 
     fn report(
@@ -199,6 +219,6 @@ impl Validation {
             labels += batch.label_count();
         }
         let loss = sum / labels as f64;
-        Ok(format!("{loss:.4}, floor {:.4}, {labels} tokens", self.floor))
+        Ok(format!("{loss:.4}, surprise {:.4}, {labels} tokens", self.surprise))
     }
 }

@@ -42,14 +42,24 @@ impl Optimizer {
     }
 }
 
-/// Linear warm-up over the first twentieth (at most 100 steps), then half a cosine down to a
-/// fiftieth of `peak`.
-pub(crate) fn learning_rate(step: usize, steps: usize, peak: f64) -> f64 {
-    let warm = (steps / 20).clamp(1, 100);
-    if step < warm {
-        return peak * (step + 1) as f64 / warm as f64;
+/// A learning rate that rises, stays, and falls.
+pub(crate) struct Schedule {
+    /// The first step of this run.
+    pub(crate) first: usize,
+    /// The step before which training ends.
+    pub(crate) steps: usize,
+    /// How many steps the rate falls for.
+    pub(crate) decay: usize,
+    /// The rate while it stays.
+    pub(crate) peak: f64,
+}
+
+impl Schedule {
+    /// Linear over a hundred steps from the run's first, and linear down to a fiftieth of the peak
+    /// over the last `decay`.
+    pub(crate) fn rate(&self, step: usize) -> f64 {
+        let warm = ((step + 1 - self.first) as f64 / 100.0).min(1.0);
+        let left = (self.steps - step) as f64 / self.decay.max(1) as f64;
+        self.peak * warm.min(left).max(0.02)
     }
-    let progress = (step - warm) as f64 / (steps - warm).max(1) as f64;
-    let low = 0.02;
-    peak * (low + (1.0 - low) * 0.5 * (1.0 + (std::f64::consts::PI * progress).cos()))
 }

@@ -74,6 +74,17 @@ impl Choice {
         (&table[first], &table[(first + step) % table.len()])
     }
 
+    /// The first draw that `draw` accepts; the surprise of the others is not counted.
+    pub fn until<T>(&mut self, mut draw: impl FnMut(&mut Self) -> Option<T>) -> T {
+        let before = self.nats;
+        loop {
+            if let Some(found) = draw(self) {
+                return found;
+            }
+            self.nats = before;
+        }
+    }
+
     /// True in `percent` of 100 cases.
     pub fn percent(&mut self, percent: u64) -> bool {
         let hit = self.bits() % 100 < percent;
@@ -101,6 +112,14 @@ mod tests {
             assert!(choice.below(8) < 8);
         }
         assert!((choice.nats() - 100.0 * 8f64.ln()).abs() < 1e-9);
+    }
+
+    #[test]
+    fn draws_that_are_rejected_count_nothing() {
+        let mut choice = Choice::new(3);
+        let digit = choice.until(|choice| Some(choice.below(8)).filter(|digit| *digit == 5));
+        assert_eq!(digit, 5);
+        assert!((choice.nats() - 8f64.ln()).abs() < 1e-9);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use super::{prose, records, tasks};
 pub struct Document {
     /// The text, without an end-of-text mark.
     pub text: String,
-    /// The surprise of the choices that made it, in nats: no model can expect a lower total loss on
-    /// it, except where two different choices make the same text.
+    /// The surprise of the choices that made it, in nats: on average an upper bound of its entropy,
+    /// because different choices can make the same text.
     pub nats: f64,
 }
 
@@ -29,8 +29,8 @@ impl Corpus {
     fn document(&mut self) -> Document {
         let before = self.choice.nats();
         let text = match self.choice.below(20) {
-            0..6 => prose::paragraph(&mut self.choice),
-            6 | 7 => records::remark(&mut self.choice),
+            0..4 => prose::paragraph(&mut self.choice),
+            4 => records::remark(&mut self.choice),
             _ => {
                 let example = tasks::task(&mut self.choice);
                 example.prompt() + &example.output

@@ -6,8 +6,9 @@ use fedshield_train::text::TemplateDate;
 use super::choice::Choice;
 use super::domain::glimpses;
 use super::example::Example;
+use super::names::{self, Half};
 use super::prose::{article, capital};
-use super::words::{DAYS, HOBBIES, JOBS, KINDS, PEOPLE, SURNAMES, THINGS, TOWNS, WEATHER};
+use super::words::{DAYS, HOBBIES, JOBS, KINDS, PEOPLE, THINGS, TOWNS, WEATHER};
 
 /// A record of two to five fields and the sentences that say the same, field by field.
 pub(super) fn task(choice: &mut Choice) -> Example {
@@ -27,16 +28,35 @@ pub(super) fn task(choice: &mut Choice) -> Example {
     Example::new(instruction, input.join("\n"), output.join(" "))
 }
 
-/// The names and values of `count` fields, in the order of [`FIELDS`] from a random one on.
+/// The names and values of `count` fields with different names, in the order of [`FIELDS`] from a
+/// random one on.
 pub(super) fn record(count: usize, choice: &mut Choice) -> Vec<(String, String)> {
     let mut next = choice.below(FIELDS.len());
-    (0..count)
-        .map(|_| {
+    let mut fields: Vec<(String, String)> = Vec::with_capacity(count);
+    while fields.len() < count {
+        fields.push(choice.until(|choice| {
             let drawn = field(next, choice);
             next = (next + 1 + choice.below(3)) % FIELDS.len();
-            drawn
-        })
-        .collect()
+            Some(drawn).filter(|(name, _)| fields.iter().all(|(taken, _)| taken != name))
+        }));
+    }
+    fields
+}
+
+/// A record and a question for the value of one of its fields, which the answer copies.
+pub(super) fn lookup(choice: &mut Choice) -> Example {
+    let fields = record(choice.between(3, 6), choice);
+    let (name, value) = choice.pick(&fields);
+    let small = name.to_lowercase();
+    let (instruction, answer) = match choice.below(4) {
+        0 => (format!("What is the {small}?"), format!("The {small} is {value}.")),
+        1 => (format!("Give the {small}."), format!("{value}.")),
+        2 => (format!("Which {small} does the record name?"), format!("{name}: {value}.")),
+        _ => (format!("Find the {small}."), format!("{}, {small}.", capital(value))),
+    };
+    let lines: Vec<String> =
+        fields.iter().map(|(name, value)| format!("{name}: {value}")).collect();
+    Example::new(instruction, lines.join("\n"), answer)
 }
 
 pub(super) const KINDS_OF_TEXT: &[&str] =
@@ -44,8 +64,36 @@ pub(super) const KINDS_OF_TEXT: &[&str] =
 
 /// The fields in the order in which a record has them; each has its own way to draw a value.
 const FIELDS: &[&str] = &[
-    "Name", "Customer", "Guest", "Age", "Town", "Job", "Hobby", "Item", "Price", "Day", "Month",
-    "Hour", "Weather", "Room", "Number", ANY, ANY, ANY, ANY, ANY, ANY,
+    "Name",
+    "Age",
+    "Reference",
+    "Customer",
+    "Town",
+    "Code",
+    "Job",
+    "Patient",
+    "Age",
+    "Nights",
+    "Hobby",
+    "Number",
+    "Item",
+    "Price",
+    "Guest",
+    "Day",
+    "Month",
+    "Reference",
+    "Hour",
+    "Weather",
+    "Person",
+    "Room",
+    "Number",
+    "Code",
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
+    ANY,
 ];
 
 /// A field whose name and value may be any of many words: the model has to learn the rule, not a
@@ -58,9 +106,9 @@ fn field(index: usize, choice: &mut Choice) -> (String, String) {
         return any(choice);
     }
     let value = match name {
-        "Name" => format!("{} {}", choice.pick(PEOPLE).0, choice.pick(SURNAMES)),
+        "Name" | "Patient" | "Person" => names::person(Half::Corpus, choice),
         "Customer" | "Guest" => {
-            format!("{} {}", choice.pick(&["Ms", "Mr"]), choice.pick(SURNAMES))
+            format!("{} {}", choice.pick(&["Ms", "Mr"]), names::last(Half::Corpus, choice))
         }
         "Age" => choice.between(18, 89).to_string(),
         "Town" => (*choice.pick(TOWNS)).to_owned(),
@@ -72,10 +120,17 @@ fn field(index: usize, choice: &mut Choice) -> (String, String) {
         "Month" => (*choice.pick(&TemplateDate::MONTHS)).to_owned(),
         "Hour" => choice.between(6, 22).to_string(),
         "Weather" => choice.pick(WEATHER).0.to_owned(),
-        "Number" => choice.between(100, 999).to_string(),
+        "Number" | "Reference" => choice.between(1000, 9999).to_string(),
+        "Code" => code(choice),
         _ => choice.between(1, 30).to_string(),
     };
     (name.to_owned(), value)
+}
+
+/// A letter and two digits.
+pub(super) fn code(choice: &mut Choice) -> String {
+    let letter = choice.pick(&["B", "C", "D", "E", "F", "H", "K", "M", "N", "R", "S", "T"]);
+    format!("{letter}{}", choice.between(10, 99))
 }
 
 /// The base model has seen the words of the domains, but none of their facts.
@@ -110,7 +165,7 @@ fn sentence(name: &str, value: &str) -> String {
 pub(super) fn remark(choice: &mut Choice) -> String {
     let (word, other) = (glimpses::word(choice), glimpses::word(choice));
     let (person, subject, ..) = *choice.pick(PEOPLE);
-    let surname = choice.pick(SURNAMES);
+    let surname = names::last(Half::Corpus, choice);
     let day = choice.pick(DAYS);
     let number = choice.between(2, 99);
     match choice.below(8) {

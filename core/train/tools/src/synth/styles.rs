@@ -10,9 +10,10 @@
 use super::choice::Choice;
 use super::domain::glimpses;
 use super::example::Example;
+use super::names::{self, Half};
 use super::prose::capital;
 use super::records::{KINDS_OF_TEXT, record};
-use super::words::{DAYS, SURNAMES, TOWNS};
+use super::words::{DAYS, TOWNS};
 
 /// A record and a text about it in a style of its own.
 pub(super) fn task(choice: &mut Choice) -> Example {
@@ -59,9 +60,21 @@ fn text(fields: &[(String, String)], choice: &mut Choice) -> String {
         let by = choice.below(order.len());
         order.rotate_left(by);
     }
-    let mut parts = vec![opening(&fields[order[0]], choice)];
-    for index in &order[1..] {
-        if choice.percent(85) {
+    let mut parts = Vec::new();
+    let mut rest = order.iter();
+    if choice.percent(35) {
+        let many = choice.between(2, order.len());
+        parts.push(line(rest.by_ref().take(many).map(|index| &fields[*index]), choice));
+    } else if let Some(index) = rest.next() {
+        parts.push(opening(&fields[*index], choice));
+    }
+    while let Some(index) = rest.next() {
+        if choice.percent(45) {
+            match rest.next() {
+                Some(next) => parts.push(together(&fields[*index], &fields[*next], choice)),
+                None => parts.push(told(&fields[*index], choice)),
+            }
+        } else if choice.percent(85) {
             parts.push(told(&fields[*index], choice));
         }
         if choice.percent(35) {
@@ -70,6 +83,28 @@ fn text(fields: &[(String, String)], choice: &mut Choice) -> String {
     }
     parts.push(close(choice));
     parts.join(" ")
+}
+
+/// Several fields in one sentence, with or without their names, in a wording drawn for it alone.
+fn line<'a>(fields: impl Iterator<Item = &'a (String, String)>, choice: &mut Choice) -> String {
+    let mut text = String::new();
+    for (name, value) in fields {
+        if !text.is_empty() {
+            text += choice.pick::<&str>(&[", ", " ", "; ", " / ", ". ", " ("]);
+        }
+        match choice.below(5) {
+            0 => text += &format!("{name}: "),
+            1 => text += &format!("{} {} ", glimpses::word(choice), choice.pick(LINKS)),
+            2 => text += &format!("{} ", choice.pick(LINKS)),
+            3 => text += &format!("{} ", name.to_lowercase()),
+            _ => {}
+        }
+        text += value;
+        if choice.percent(25) {
+            text += &format!(" {}", glimpses::word(choice));
+        }
+    }
+    capital(&text) + choice.pick::<&str>(&[".", ":", ").", ";"])
 }
 
 fn opening((name, value): &(String, String), choice: &mut Choice) -> String {
@@ -83,7 +118,7 @@ fn opening((name, value): &(String, String), choice: &mut Choice) -> String {
             choice.between(2, 99)
         ),
         3 => format!("{} {value}.", capital(glimpses::word(choice))),
-        4 => format!("{}, {}: {value}.", choice.pick(SURNAMES), name.to_lowercase()),
+        4 => format!("{}, {}: {value}.", names::last(Half::Corpus, choice), name.to_lowercase()),
         _ => format!("{name} {value}."),
     }
 }
@@ -111,7 +146,7 @@ fn told((name, value): &(String, String), choice: &mut Choice) -> String {
             glimpses::word(choice),
             choice.between(2, 700)
         ),
-        7 => format!("{} v. {value}, {}.", choice.pick(SURNAMES), amount(choice)),
+        7 => format!("{} v. {value}, {}.", names::last(Half::Corpus, choice), amount(choice)),
         8 => format!(
             "{} of {value}: {} the {}.",
             capital(&amount(choice)),
@@ -119,6 +154,40 @@ fn told((name, value): &(String, String), choice: &mut Choice) -> String {
             glimpses::word(choice)
         ),
         _ => format!("{name} {} {value}.", choice.pick(LINKS)),
+    }
+}
+
+/// Two fields in one sentence.
+fn together(
+    (name, value): &(String, String),
+    (other, second): &(String, String),
+    choice: &mut Choice,
+) -> String {
+    let (small, smaller) = (name.to_lowercase(), other.to_lowercase());
+    let word = glimpses::word(choice);
+    match choice.below(10) {
+        0 => format!("{name}: {value}. {other}: {second}."),
+        1 => format!("{}, {second}, {word}.", capital(value)),
+        2 => format!("{} ({second}), {} {word}.", capital(value), choice.pick(LINKS)),
+        3 => format!(
+            "The {small} {value} was {} {word} {} {smaller} {second}.",
+            choice.pick(LINKS),
+            choice.pick(LINKS)
+        ),
+        4 => format!("{value} / {second} / {word}."),
+        5 => format!("Under {second} {} {value} {}.", choice.pick(VERBS), choice.pick(LINKS)),
+        6 => format!(
+            "{} {word} with {value}; {second} {smaller}; {}.",
+            capital(choice.pick::<&str>(VERBS)),
+            choice.pick(VERBS)
+        ),
+        7 => format!("{other} {second}: {small} {value}, {word}."),
+        8 => format!("We {} {value} on {second} {smaller}.", choice.pick(VERBS)),
+        _ => format!(
+            "{} {second} {small} {} {value}, {word}.",
+            capital(choice.pick::<&str>(LINKS)),
+            choice.pick(LINKS)
+        ),
     }
 }
 
@@ -166,7 +235,7 @@ fn close(choice: &mut Choice) -> String {
             "On {}, {}. Yours, {}.",
             choice.pick(DAYS),
             choice.pick(TOWNS),
-            choice.pick(SURNAMES)
+            names::last(Half::Corpus, choice)
         ),
         _ => format!("Next: {} the {} in {days} days.", choice.pick(VERBS), glimpses::word(choice)),
     }

@@ -3,22 +3,26 @@
 use super::choice::Choice;
 use super::domain::glimpses;
 use super::example::Example;
+use super::names::{self, Half};
 use super::prose::{article, capital};
 use super::records;
 use super::styles;
 use super::words::{
-    ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, JOBS, KINDS, OPPOSITES, PEOPLE, SURNAMES, THINGS, TOWNS,
+    ANIMALS, CAPITALS, DAYS, DEEDS, DISHES, JOBS, KINDS, OPPOSITES, PEOPLE, THINGS, TOWNS,
 };
 
-/// One instruction with its answer, on a random subject. Two thirds of them turn a record into
-/// text, because that is what organisations ask for; most of these use a random style.
+/// One instruction with its answer, on a random subject. Half of them turn a record into text,
+/// because that is what organisations ask for, most of these in a random style; a third copies
+/// values that occur nowhere else.
 pub(super) fn task(choice: &mut Choice) -> Example {
-    match choice.below(6) {
+    match choice.below(8) {
         0 => return records::task(choice),
         1..4 => return styles::task(choice),
+        4 => return records::lookup(choice),
+        5 | 6 => return repeat(choice),
         _ => {}
     }
-    match choice.below(12) {
+    match choice.below(9) {
         0 => define(choice),
         1 => opposite(choice),
         2 => past(choice),
@@ -27,8 +31,7 @@ pub(super) fn task(choice: &mut Choice) -> Example {
         5 => capital_city(choice),
         6 => find(choice),
         7 => polite(choice),
-        8 => how(choice),
-        _ => repeat(choice),
+        _ => how(choice),
     }
 }
 
@@ -188,7 +191,7 @@ fn how(choice: &mut Choice) -> Example {
 /// Copying any words in any order, the domains' words included: a later adapter builds on this when
 /// it writes a record in the style of its organisation.
 fn repeat(choice: &mut Choice) -> Example {
-    let count = choice.between(3, 7);
+    let count = choice.between(3, 9);
     let words: Vec<String> = (0..count).map(|_| any_word(choice)).collect();
     match choice.below(4) {
         0 => Example::new("Repeat the words.", words.join(" "), words.join(" ") + "."),
@@ -206,13 +209,14 @@ fn repeat(choice: &mut Choice) -> Example {
 }
 
 fn any_word(choice: &mut Choice) -> String {
-    match choice.below(5) {
+    match choice.below(8) {
         0 => {
             let members = choice.pick(KINDS).2;
             (*choice.pick(members)).to_owned()
         }
-        1 => choice.between(1, 999).to_string(),
-        2 => (*choice.pick(SURNAMES)).to_owned(),
+        1 | 2 => choice.between(1, 9999).to_string(),
+        3 | 4 => names::person(Half::Corpus, choice),
+        5 => records::code(choice),
         _ => glimpses::word(choice).to_owned(),
     }
 }

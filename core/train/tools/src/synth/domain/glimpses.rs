@@ -6,10 +6,11 @@
 
 use super::{bank, court, farm, hospital};
 use crate::synth::choice::Choice;
+use crate::synth::trade::{GUIDELINES, WARDS};
 
 /// One word or phrase from one of the domains.
 pub(in crate::synth) fn word(choice: &mut Choice) -> &'static str {
-    match choice.below(17) {
+    match choice.below(26) {
         0 => choice.pick(hospital::CARE).problem,
         1 => choice.pick(hospital::CARE).drug,
         2 => choice.pick(hospital::CARE).clinic,
@@ -23,6 +24,12 @@ pub(in crate::synth) fn word(choice: &mut Choice) -> &'static str {
         10 => choice.pick(court::CLAIMS).0,
         11 => choice.pick(court::CLAIMS).1,
         12 => choice.pick(court::GROUNDS).0,
+        13 | 14 => choice.pick(GUIDELINES).condition,
+        15 | 16 => choice.pick(GUIDELINES).measure,
+        17 => choice.pick(GUIDELINES).clinic,
+        18 | 19 => choice.pick(GUIDELINES).warning,
+        20 => choice.pick::<&str>(WARDS),
+        21 | 22 => choice.pick::<&str>(NOTES),
         _ => choice.pick::<&str>(SPECIAL),
     }
 }
@@ -140,6 +147,19 @@ const SPECIAL: &[&str] = &[
     "keeper",
 ];
 
+/// Words of the hospitals' notes.
+#[rustfmt::skip]
+const NOTES: &[&str] = &[
+    "discharge note", "was treated", "at home", "guideline", "return at once", "kind regards", "plan",
+    "safety net", "dear colleague", "our number", "we cared", "we advise", "an appointment", "should it happen",
+    "sincerely", "reason", "alarm", "team", "hello", "remember", "rule", "we look forward", "worried", "case",
+    "admitted", "discharged", "instruction", "review", "readmit", "discharge desk", "family doctor", "file",
+    "through", "within", "stay", "length", "source", "danger", "we release", "kept us busy", "following",
+    "look again", "do not wait", "all the best", "summary", "applies", "duration", "book", "red flag", "ward office",
+    "reference", "condition", "goes home", "what is to be done", "Northgate", "Lakeside", "Hillcrest", "Harbour",
+    "Meadow", "Stonebridge", "Riverside", "Fairview", "Oakfield", "Westmoor",
+];
+
 const FIELDS: &[&str] = &[
     "patient",
     "problem",
@@ -160,4 +180,7 @@ const FIELDS: &[&str] = &[
     "claim",
     "sum",
     "evidence",
+    "condition",
+    "reference",
+    "age",
 ];
