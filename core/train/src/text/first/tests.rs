@@ -147,8 +147,9 @@ fn assert_same(name: &str, tokenizer: &TextTokenizer, skip: &[&str]) {
         }
         let counted = tokenizer.count(text).unwrap();
         let off = counted.abs_diff(whole.len());
-        // The shipped tokenizer has each sentence of a template as a single token.
-        let most = 80 * (text.len() / COUNTED_BYTES);
+        // A cut costs the tokens that lie across it. Digits without an end are taken in threes, and
+        // a cut moves all threes behind it, of which another share are single tokens.
+        let most = 80 * (text.len() / COUNTED_BYTES) + whole.len() / 500;
         assert!(off <= most, "{name}, {kind}: {counted}, not {}", whole.len());
     }
 }
