@@ -291,6 +291,13 @@ fn a_federation_in_which_one_member_trains_with_a_command_applies_its_rounds() {
     }
     // What the stand-in reports as its losses: 2 in its only step.
     assert_eq!(reports[1][0].train_loss, Some(2.0));
+    // The adapters that are made at home are the program's work too, one learning rate each.
+    let compared = program.run(&federation.daemons[1].home, ["compare", "--json"]).ok();
+    let compared: serde_json::Value = serde_json::from_str(&compared).expect("it is JSON");
+    for kind in ["alone", "personal"] {
+        let steps = compared[kind]["steps"].as_u64();
+        assert!(steps.is_some_and(|steps| steps >= 1), "{kind}: {compared}");
+    }
     let exported = federation.daemons[0].home.join("exported");
     let to = exported.to_str().expect("the path is text");
     program.run(&federation.daemons[0].home, ["adapter", "export", to]).ok();

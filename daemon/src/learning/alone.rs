@@ -7,7 +7,7 @@ use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::{AloneSettings, Progress, TrainError, Valid};
 use tokio_util::sync::CancellationToken;
 
-use super::command::Run;
+use super::command::{CommandTrainer, Run};
 use super::{Examples, Learning};
 use crate::jobs::{PipelineError, TrainingStep};
 
@@ -44,8 +44,8 @@ impl Learning {
         on_step: &dyn Fn(TrainingStep),
         on_checkpoint: OnCheckpoint<'_>,
     ) -> Result<(), PipelineError> {
-        if self.command.is_some() {
-            return self.command_alone(task, examples, cancel, on_step, on_checkpoint);
+        if let Some(command) = &self.command {
+            return self.command_alone(command, task, examples, cancel, on_step, on_checkpoint);
         }
         let mut progress = |step: &Progress| {
             on_step(TrainingStep::from(step));
@@ -70,13 +70,13 @@ impl Learning {
 
     fn command_alone(
         &self,
+        command: &CommandTrainer,
         task: &AloneTask<'_>,
         examples: &Examples,
         cancel: &CancellationToken,
         on_step: &dyn Fn(TrainingStep),
         on_checkpoint: OnCheckpoint<'_>,
     ) -> Result<(), PipelineError> {
-        let Some(command) = &self.command else { return Ok(()) };
         let settings = task.settings;
         let (mut adapter, mut done) = (task.start.clone(), 0);
         while done < settings.steps {
