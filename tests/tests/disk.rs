@@ -80,11 +80,16 @@ fn full_in_the_middle_of_a_round() {
     // it was.
     disk.fill();
     federation.wait_until("it waits for room", |daemons| waits(&daemons[VICTIM]));
+    // What it met first: a file that it could not write, or an object that it could not fetch. The
+    // log is written by a thread of its own and may come after the status.
+    let named = ["no space left on the disk", "are free on the disk"];
+    let is_named = || {
+        let log = federation.daemons[VICTIM].log();
+        named.iter().any(|words| log.contains(words))
+    };
+    assert!(eventually(is_named), "{}", federation.daemons[VICTIM].log());
     let victim = &mut federation.daemons[VICTIM];
     let log = victim.log();
-    // What it met first: a file that it could not write, or an object that it could not fetch.
-    let named = ["no space left on the disk", "are free on the disk"];
-    assert!(named.iter().any(|words| log.contains(words)), "{log}");
     assert!(!log.contains("panicked"), "{log}");
     victim.signal("TERM");
     assert_eq!(victim.wait(), Some(0), "{}", victim.tail());
