@@ -74,10 +74,6 @@ fn stamps(party: &Party) -> Vec<(String, u64)> {
     kept(party).into_iter().map(|(name, bytes)| (name, stamp(&bytes))).collect()
 }
 
-fn named(list: &[(&str, u64)]) -> Vec<(String, u64)> {
-    list.iter().map(|(name, stamp)| ((*name).to_owned(), *stamp)).collect()
-}
-
 #[test]
 fn each_factor_goes_on_from_its_own_last_round() {
     let folder = tempfile::tempdir().expect("a folder can be made");
