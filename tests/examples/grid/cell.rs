@@ -66,6 +66,7 @@ pub(crate) fn algorithm_name(algorithm: Algorithm) -> &'static str {
         Algorithm::Ffa => "ffa",
         Algorithm::FedIt => "fedit",
         Algorithm::FedSb => "fed-sb",
+        Algorithm::Halves => "halves",
     }
 }
 

@@ -132,15 +132,17 @@ impl<'a> Experiment<'a> {
             for (member, (data, memory)) in self.data.iter().zip(&mut memories).enumerate() {
                 let theta =
                     self.round(&self.trainer, &global, settings, data, 2 + member as u64)?;
-                let update = memory.prune(&global, &theta, mask.clone(), settings.clip(t))?;
+                let update = memory.prune(&global, &theta, mask.clone(), settings)?;
                 let weight = (data.train.len() as u64).min(WEIGHT_CAP);
                 let unit = scale * weight as f64;
-                let quantised: Vec<i64> =
-                    update.values.iter().map(|x| (unit * f64::from(*x)).round() as i64).collect();
+                let quantised: Vec<i64> = update
+                    .encoded()
+                    .iter()
+                    .map(|x| (unit * f64::from(*x)).round() as i64)
+                    .collect();
                 sum.iter_mut().zip(&quantised).for_each(|(sum, q)| *sum += q);
                 weight_sum += weight;
-                let sent: Vec<f32> = quantised.iter().map(|q| (*q as f64 / unit) as f32).collect();
-                memory.spend(t, &mask, &sent)?;
+                memory.spend(t, &mask, &update.sent)?;
             }
             let opened = UpdateSum { values: &sum, scale, weight_sum, contributors: members };
             global = global.apply(settings, &mask, &opened)?;

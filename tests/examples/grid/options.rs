@@ -147,6 +147,7 @@ fn settings(given: &mut Given, rounds: u64) -> Outcome<Valid<FederatedSettings>>
             rank: given.get("rank", 16)?,
             alpha: given.get("alpha", 32.0)?,
             target_modules,
+            ..AdapterSpec::default()
         },
         steps: given.get("steps", 10)?,
         clip_factor: given.get("clip", 1.0)?,
