@@ -19,25 +19,22 @@ three=fairview,harbour,hillcrest
 five=$three,lakeside,meadow
 ten=$five,northgate,oakfield,riverside,stonebridge,westmoor
 
-ALONE=(alone:lr=0.004 alone:lr=0.008 alone:lr=0.016)
-CENTRAL=(central:lr=0.004 central:lr=0.008 central:lr=0.016)
-# Today's default, and what is compared with it. 16 rounds of 10 steps, then 40 at home.
+# Training alone and centralised, at three rates each.
+RATES=(alone:lr=0.008 central:lr=0.008 alone:lr=0.016 central:lr=0.016 alone:lr=0.004 central:lr=0.004)
+# The first is today's default. 16 rounds of 10 steps unless an arm says otherwise; 40 steps are left for home.
 SEARCH=(
     "rolora=fed:lr=0.008"
     "fedit=fed:alg=fedit:prune=0:lr=0.008"
     "fedit 8 bits=fed:alg=fedit:prune=0:bits=8:lr=0.008"
-    "fedit pruned=fed:alg=fedit:lr=0.008"
-    "rolora all=fed:prune=0:lr=0.008"
-    "rolora lr x2=fed:lr=0.016"
     "fedit 8 bits lr x2=fed:alg=fedit:prune=0:bits=8:lr=0.016"
+    "rolora lr x2=fed:lr=0.016"
+    "fedit 8 bits 0.2-0.5=fed:alg=fedit:bits=8:lr=0.016"
     "ffa lr x2=fed:alg=ffa:prune=0:lr=0.016"
-    "fed-sb=fed:alg=fed-sb:prune=0:lr=0.016"
-    "fedit 8 bits 32x5=fed:alg=fedit:prune=0.5:bits=8:lr=0.008:rounds=32:steps=5"
+    "fed-sb lr x2=fed:alg=fed-sb:prune=0:lr=0.016"
+    "fedit 8 bits 32x5=fed:alg=fedit:prune=0.5:bits=8:lr=0.016:rounds=32:steps=5"
     "fedit 8 bits momentum=fed:alg=fedit:prune=0:bits=8:lr=0.008:momentum=0.5"
     "fedit 8 bits server 1.5=fed:alg=fedit:prune=0:bits=8:lr=0.008:server=1.5"
 )
-# What members add at home: the product's two rates.
-home() { printf '%s\n' "home of $1, half=home:of=$1:lr=$2" "home of $1, eighth=home:of=$1:lr=$3"; }
 
 hospitals() { # MEMBERS OUT SEEDS MEASURE ARM...
     local members=$1 out=$2 seeds=$3 measure=$4
@@ -50,6 +47,5 @@ smollm() { # DATA SEEDS MEASURE ARM...
     local data=$1 seeds=$2 measure=$3
     shift 3
     "${joining[@]}" --data "$folder/$data" --out "$folder/$data-results" --seeds "$seeds" --measure "$measure" \
-        --model "$folder/SmolLM2-135M-Instruct.Q4_1.gguf" --template model --seq 128 --batch 4 --targets attention --total 100 --every 10 \
-        --answers 20 "$@"
+        --model "$folder/SmolLM2-135M-Instruct.Q4_1.gguf" --template model --seq 128 --batch 4 --targets attention --total 100 --every 10 "$@"
 }

@@ -25,14 +25,9 @@ pub(crate) fn run(
     federation: &Federation,
     file: &StateFile,
 ) -> Outcome<Progress> {
-    let (seed, trainer) = (division.seed, &division.bench.trainer);
     let mut state = match file.read(&arm.text)? {
         Some(state) => state,
-        None => {
-            let global = trainer.first_adapter(&federation.settings, seed_bytes([seed, 0, 0]))?;
-            let memories = division.members.iter().map(|_| LocalMemory::new(&global)).collect();
-            State { progress: Progress::default(), global, memories }
-        }
+        None => begin(division, federation)?,
     };
     let mut kept = Instant::now();
     while state.global.applied() < federation.rounds {
@@ -53,7 +48,16 @@ pub(crate) fn run(
     Ok(state.progress)
 }
 
-enum RoundError {
+/// The state before the first round.
+pub(crate) fn begin(division: &Division<'_>, federation: &Federation) -> Outcome<State> {
+    let seed = seed_bytes([division.seed, 0, 0]);
+    let global = division.bench.trainer.first_adapter(&federation.settings, seed)?;
+    let memories = division.members.iter().map(|_| LocalMemory::new(&global)).collect();
+    Ok(State { progress: Progress::default(), global, memories })
+}
+
+#[derive(Debug)]
+pub(crate) enum RoundError {
     Train(fedshield_train::TrainError),
     Other(Box<dyn std::error::Error>),
 }
@@ -64,7 +68,8 @@ impl From<fedshield_train::TrainError> for RoundError {
     }
 }
 
-fn round(
+/// One round of all members.
+pub(crate) fn round(
     division: &Division<'_>,
     federation: &Federation,
     state: &mut State,

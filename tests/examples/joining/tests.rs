@@ -7,9 +7,14 @@ use clap::Parser as _;
 use fedshield_train::ExampleLoss;
 
 use crate::answers;
+use crate::arm::Kind;
+use crate::bench::Bench;
 use crate::bootstrap;
+use crate::federated;
 use crate::options::Options;
+use crate::progress::Progress;
 use crate::run;
+use crate::state::StateFile;
 
 /// Ten local steps of two examples on three hospitals.
 fn options(out: &Path, measure: &str, arms: &[&str]) -> Options {
@@ -88,6 +93,36 @@ fn a_comparison_goes_on_where_it_was_and_looks_at_no_test_example_before_it_may(
     let ratio = (common[1] - common[0]) as f64 / common[0] as f64;
     assert!((0.45..0.6).contains(&ratio), "{common:?}");
     assert_eq!(sent("rolora").len(), 3);
+}
+
+#[test]
+fn a_federation_that_was_interrupted_ends_as_one_that_was_not() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let options = options(folder.path(), "validation", &["fed:rounds=3:steps=1:prune=0.5:bits=8"]);
+    let arms = options.arms().expect("an arm");
+    let Kind::Federated(federation) = &arms[0].kind else { panic!("no federation") };
+    let bench = Bench::open(&options).expect("a bench");
+    let division = bench.divide(1);
+    let file = StateFile { path: folder.path().join("seed1/kept.state") };
+    let run = || federated::run(&division, &arms[0], federation, &file).expect("it runs");
+    let whole = run();
+    let mut state = federated::begin(&division, federation).expect("a state");
+    for _ in 0..2 {
+        federated::round(&division, federation, &mut state).expect("a round");
+    }
+    file.write(&arms[0].text, &state).expect("it is kept");
+    let resumed = run();
+    let losses = |progress: &Progress| -> Vec<(u64, f64)> {
+        progress.points.iter().map(|point| (point.bytes, point.union)).collect()
+    };
+    assert_eq!(losses(&resumed), losses(&whole));
+    assert_eq!(resumed.adapter, whole.adapter);
+    // A file of another arm, or half of one, is named.
+    let error = file.read("fed:rounds=9").map(drop).expect_err("another arm").to_string();
+    assert!(error.contains("belongs to") && error.contains("remove it"), "{error}");
+    let bytes = fs::read(&file.path).expect("it is there");
+    fs::write(&file.path, &bytes[..bytes.len() / 2]).expect("it can be cut");
+    assert!(file.read(&arms[0].text).is_err());
 }
 
 #[test]
