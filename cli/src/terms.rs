@@ -2,12 +2,13 @@
 
 mod file;
 mod follows;
+mod names;
 mod server;
 mod targets;
 
 use clap::{Args, ValueEnum};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Encryption, ManifestError, Real, Terms, TermsFields, Training, Weights,
+    Adapter, Encryption, LocalOptimizer, ManifestError, Real, Terms, TermsFields, Training, Weights,
 };
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::offline::TemplateDate;
@@ -15,6 +16,8 @@ use fedshieldd::offline::TemplateDate;
 use crate::failure::Failure;
 pub use file::terms_from_file;
 use follows::{deadlines, encryption_preset, pruning};
+pub use names::{AlgorithmName, LocalOptimizerName, PruningName, WeightsName};
+pub use server::OptimizerName;
 
 /// A named set of terms to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -41,48 +44,6 @@ impl TermsPreset {
     }
 }
 
-/// `--algorithm`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AlgorithmName {
-    /// B in even rounds, A in odd ones; exact, half the bytes.
-    Rolora,
-    /// B only; exact, the right one with differential privacy.
-    Ffa,
-    /// A and B, as the paper does; inexact.
-    Fedit,
-    /// A matrix of rank x rank between two fixed factors; exact, the fewest bytes, learns less.
-    FedSb,
-}
-
-impl From<AlgorithmName> for Algorithm {
-    fn from(name: AlgorithmName) -> Self {
-        match name {
-            AlgorithmName::Rolora => Self::Rolora,
-            AlgorithmName::Ffa => Self::Ffa,
-            AlgorithmName::Fedit => Self::Fedit,
-            AlgorithmName::FedSb => Self::FedSb,
-        }
-    }
-}
-
-/// `--pruning`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PruningName {
-    /// One mask for all members, from earlier sums: saves bytes.
-    Shared,
-    /// Each member's own smallest weights, as the paper does: saves no bytes, for comparison.
-    Local,
-}
-
-/// What the weights of updates are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum WeightsName {
-    /// One for each member.
-    Equal,
-    /// What each member's `weight` says, by custom its number of examples: shown to all founders before they sign.
-    Declared,
-}
-
 /// Flags that change the preset. `federation new` and `demo` share them.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Terms")]
@@ -105,6 +66,9 @@ pub struct TermsFlags {
     /// LoRA alpha; twice the rank unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub alpha: Option<u32>,
+    /// rsLoRA: scale the adapter by alpha over the root of the rank instead of the rank
+    #[arg(long)]
+    pub rslora: bool,
     /// Projections that get an adapter, or `all-linear` for all of them [default: those of the
     /// attention in the model's family]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -118,6 +82,18 @@ pub struct TermsFlags {
     /// Learning rate of the last round; a tenth of --lr unless given
     #[arg(long, value_name = "RATE")]
     pub lr_final: Option<f64>,
+    /// Learning rate of B as a multiple of that of A (LoRA+), which --lr is; not with a trainer
+    /// command [default: 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub lr_ratio: Option<f64>,
+    /// Pull of a member's values towards the common ones in a round (FedProx), for data that differ
+    /// much; not with a trainer command [default: 0]
+    #[arg(long, value_name = "MU")]
+    pub proximal: Option<f64>,
+    /// What a member's optimiser starts a round with; `kept` needs 16 bytes of disk for each value
+    /// of the adapter, and the built-in trainer [default: fresh]
+    #[arg(long, value_enum)]
+    pub local_optimizer: Option<LocalOptimizerName>,
     /// Prompt template: `alpaca`, `chatml`, `vicuna` or `model` (the model's own)
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
@@ -139,7 +115,7 @@ pub struct TermsFlags {
     pub server_rate: Option<f64>,
     /// What is done with the opened mean; `momentum` if --server-momentum is given, else `plain`
     #[arg(long, value_enum)]
-    pub server_optimizer: Option<server::OptimizerName>,
+    pub server_optimizer: Option<OptimizerName>,
     /// Momentum of the server optimiser, 0 to below 1 [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     pub server_momentum: Option<f64>,
@@ -239,6 +215,7 @@ pub fn terms(
             alpha: flags.alpha.unwrap_or(2 * rank),
             target_modules: targets,
             first: None,
+            rslora: flags.rslora,
         },
         training: Training {
             algorithm: flags.algorithm.unwrap_or(AlgorithmName::Rolora).into(),
@@ -247,6 +224,9 @@ pub fn terms(
             sequence_length: flags.seq.unwrap_or(base.sequence),
             learning_rate: rate,
             learning_rate_final: positive("--lr-final", final_rate)?,
+            rate_ratio: positive("--lr-ratio", flags.lr_ratio.unwrap_or(1.0))?,
+            proximal: proximal(flags.proximal.unwrap_or(0.0))?,
+            local_optimizer: flags.local_optimizer.map_or_else(LocalOptimizer::default, Into::into),
             max_gradient_norm: positive("gradient norm", 1.0)?,
             template: flags.template.clone().unwrap_or_else(|| "model".to_owned()),
         },
@@ -287,6 +267,17 @@ fn positive(flag: &str, value: f64) -> Result<Real, Failure> {
     Err(Failure::new(ErrorCode::InvalidRequest, format!("{value} is not above zero"))
         .at(flag)
         .next("give a number above zero"))
+}
+
+fn proximal(value: f64) -> Result<Real, Failure> {
+    if value < 0.0 {
+        let what = format!("{value} would push members apart");
+        return Err(Failure::new(ErrorCode::InvalidRequest, what)
+            .at("--proximal")
+            .next("give 0 or more"));
+    }
+    // Without the sign of a negative zero, which would be another manifest.
+    real("--proximal", value.abs())
 }
 
 fn real(flag: &str, value: f64) -> Result<Real, Failure> {

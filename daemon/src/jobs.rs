@@ -64,6 +64,7 @@ use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::object::ObjectRef;
 
+pub(crate) use durable_state::OPTIMIZER_CONDITION;
 pub use durable_state::StoredSum;
 pub use error::PipelineError;
 pub use evaluate::AdapterKind;

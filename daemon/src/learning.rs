@@ -15,10 +15,10 @@ pub use fedshield_train::ComputeDevice;
 use fedshield_train::TrainError;
 use fedshield_train::adapter::AdapterRendering;
 use fedshield_train::data::{Reading, check_examples};
-use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
+use fedshield_train::federated::{AdapterLayout, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
-use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer, Valid};
+use fedshield_train::{Progress, RoundResult, RoundTask, TrainSettings, Trainer, Valid};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
@@ -198,15 +198,6 @@ pub struct Learning {
     first_adapter: PathBuf,
 }
 
-/// One training run.
-pub(crate) struct Task<'a> {
-    /// The adapter to start from.
-    pub(crate) global: &'a GlobalAdapter,
-    pub(crate) settings: &'a Valid<FederatedSettings>,
-    /// Seed of the order of the examples.
-    pub(crate) seed: [u8; 32],
-}
-
 impl Learning {
     /// Current number of training examples.
     #[must_use]
@@ -260,12 +251,12 @@ impl Learning {
     /// train: the factors of round `global.applied()` after local training on `examples`.
     pub(crate) fn train(
         &self,
-        task: &Task<'_>,
+        task: &RoundTask<'_>,
         examples: &Examples,
         cancel: &CancellationToken,
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
-        let Task { global, settings, seed } = *task;
+        let RoundTask { global, settings, seed, .. } = *task;
         if let Some(command) = &self.command {
             let run = Run {
                 purpose: "round",
@@ -282,7 +273,7 @@ impl Learning {
             on_step(TrainingStep::from(step));
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        match self.trainer()?.train_round(global, settings, seed, &examples.set, &mut progress) {
+        match self.trainer()?.train(task, &examples.set, &mut progress) {
             Err(TrainError::Cancelled { .. }) => Err(PipelineError::Cancelled),
             other => Ok(other?),
         }

@@ -3,6 +3,7 @@
 
 mod confirm;
 mod costs;
+mod learner;
 mod out;
 mod render;
 
@@ -76,7 +77,7 @@ pub struct NewArgs {
     #[arg(long, value_name = "FILE", conflicts_with_all = ["preset", "members", "examples_each", "TermsFlags"])]
     pub terms: Option<PathBuf>,
     /// Start from this adapter (PEFT folder), which sets rank, alpha and projections; every member needs it
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["rank", "alpha", "target_modules"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["rank", "alpha", "target_modules", "rslora"])]
     pub adapter: Option<PathBuf>,
     /// Print the terms as TOML and change nothing
     #[arg(long)]
@@ -262,6 +263,8 @@ fn adapter_terms(first: &FirstAdapter) -> Result<Adapter, Failure> {
         alpha: alpha as u32,
         target_modules: modules.collect(),
         first: Some(first.digest),
+        // Its scale is written as a plain one, whatever the rule that its files name.
+        rslora: false,
     })
 }
 

@@ -21,8 +21,8 @@ pub use signed::{
     ManifestSignatureError, SignedManifest, ValidManifest, is_founding_signature, sign_founding,
 };
 pub use terms::{
-    Adapter, Algorithm, Deadlines, Encryption, Pruning, PruningRule, Real, ServerOptimizer,
-    Training,
+    Adapter, Algorithm, Deadlines, Encryption, LocalOptimizer, Pruning, PruningRule, Real,
+    ServerOptimizer, Training,
 };
 pub use weights::Weights;
 

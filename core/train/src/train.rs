@@ -8,6 +8,7 @@ mod gradient;
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 mod launches;
 mod optimizer;
+mod optimizer_state;
 mod paired;
 mod probe;
 mod progress;
@@ -23,8 +24,9 @@ pub use gradient::{StepGradient, adapter_gradient, adapter_logits};
 #[cfg(any(feature = "wgpu", feature = "cuda"))]
 pub use launches::count_launches;
 pub use optimizer::{AdamW, AdamWSettings, clip_global_norm};
+pub use optimizer_state::{Moments, OptimizerState};
 pub use paired::{PairedDifference, mean_loss};
 pub use probe::answer_device_probe;
 pub use progress::{OnProgress, Progress, RoundStats};
-pub use steps::{LocalSteps, StepReport, local_steps};
-pub use trainer::{RoundResult, TrainSettings, Trainer};
+pub use steps::{LocalSettings, LocalSteps, StepReport, local_steps};
+pub use trainer::{RoundResult, RoundTask, TrainSettings, Trainer};

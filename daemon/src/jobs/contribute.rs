@@ -30,7 +30,7 @@ impl Pipeline {
         self.observer.contributed(
             round,
             ContributionSizes {
-                values: update.values.len() as u64,
+                values: update.sent.len() as u64,
                 ciphertext_bytes: ciphertext.length,
                 train_loss: learned.mean_loss,
             },

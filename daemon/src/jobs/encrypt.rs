@@ -28,8 +28,9 @@ impl Pipeline {
         let mut rng = os_random()?;
         let mut nonce = Zeroizing::new([0u8; 32]);
         rand::Rng::fill_bytes(&mut rng, nonce.as_mut_slice());
+        let encoded = update.encoded();
         let plain = Update {
-            values: &update.values,
+            values: &encoded,
             scale: self.terms.scale_of(self.terms.me, global.applied()),
             nonce: &nonce,
         };

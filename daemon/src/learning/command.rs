@@ -20,12 +20,11 @@ mod request;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use fedshield_train::RoundResult;
-use fedshield_train::RoundStats;
 use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::data::TokenizedExample;
 use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::model::{ModelConfig, StageSeconds};
+use fedshield_train::{OptimizerState, RoundResult, RoundStats};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
@@ -129,7 +128,7 @@ impl CommandTrainer {
             seconds,
             stages: StageSeconds::default(),
         };
-        Ok(RoundResult { theta, stats })
+        Ok(RoundResult { theta, optimizer: OptimizerState::default(), stats })
     }
 
     fn failure(&self, reason: &str) -> PipelineError {

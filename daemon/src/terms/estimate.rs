@@ -4,7 +4,9 @@ use std::path::Path;
 
 use fedshield_he::ciphertext_len;
 use fedshield_protocol::manifest::TermsFields;
-use fedshield_train::federated::{AdapterLayout, FederatedSettings, PruneRule};
+use fedshield_train::federated::{
+    AdapterLayout, Factor, FederatedSettings, LocalOptimizer, PruneRule,
+};
 use fedshield_train::load::open_config;
 use fedshield_train::model::ModelConfig;
 
@@ -31,7 +33,12 @@ pub struct UpdateSizes {
     pub most: u64,
     /// Bytes of the ciphertexts of all rounds.
     pub total: u64,
+    /// Bytes of the optimiser's state that a member keeps on its disk; 0 where it is not kept.
+    pub optimizer: u64,
 }
+
+/// Two files of two moments, four bytes each, for every trained value.
+const KEPT_BYTES: u64 = 16;
 
 impl UpdateSizes {
     /// Under `terms`, for the base model at `model`, of which no weight is read.
@@ -54,7 +61,8 @@ impl UpdateSizes {
     ) -> Result<Self, PipelineError> {
         let layout = AdapterLayout::new(model, &plan.settings.adapter)
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
-        let mut sizes = Self { values: 0, most: 0, total: 0 };
+        let optimizer = kept(&plan.settings, &layout);
+        let mut sizes = Self { values: 0, most: 0, total: 0, optimizer };
         for applied in 0..terms.rounds {
             let values = sent(&plan.settings, &layout, applied) as u64;
             let bytes = ciphertext_len(plan.preset, values)?;
@@ -63,6 +71,17 @@ impl UpdateSizes {
             sizes.total = sizes.total.saturating_add(bytes);
         }
         Ok(sizes)
+    }
+}
+
+/// Bytes of the optimiser's state on the disk of a member, once every factor has been trained twice.
+fn kept(settings: &FederatedSettings, layout: &AdapterLayout) -> u64 {
+    let is_trained = |factor: &Factor| settings.algorithm.applied_to(2, *factor) > 0;
+    let values: usize =
+        Factor::ALL.iter().filter(|factor| is_trained(factor)).map(|it| layout.len(*it)).sum();
+    match settings.local_optimizer {
+        LocalOptimizer::Fresh => 0,
+        LocalOptimizer::Kept => KEPT_BYTES.saturating_mul(values as u64),
     }
 }
 
@@ -82,6 +101,7 @@ fn sent(settings: &FederatedSettings, layout: &AdapterLayout, applied: u64) -> u
 #[cfg(test)]
 mod tests {
     use fedshield_fixtures::terms;
+    use fedshield_protocol::manifest;
 
     use super::*;
 
@@ -100,6 +120,14 @@ mod tests {
         fields.rounds = 20;
         let more = UpdateSizes::of(&fields, &plan, &model).unwrap();
         assert!(more.total > sizes.total && more.most == sizes.most);
+        assert_eq!(more.optimizer, 0);
+        fields.training.local_optimizer = manifest::LocalOptimizer::Kept;
+        let kept = UpdateSizes::of(&fields, &Plan::of(&fields, 4).unwrap(), &model).unwrap();
+        // q_proj of 64 by 64 in two layers, rank 8: A and B.
+        assert_eq!(kept.optimizer, 16 * 2 * (8 * 64 + 64 * 8));
+        fields.training.algorithm = manifest::Algorithm::Ffa;
+        let of_b = UpdateSizes::of(&fields, &Plan::of(&fields, 4).unwrap(), &model).unwrap();
+        assert_eq!(of_b.optimizer, kept.optimizer / 2);
         fields.adapter.target_modules = vec!["up_proj".to_owned()];
         assert!(Plan::of(&fields, 4).is_ok());
     }

@@ -12,13 +12,15 @@
 //! Keys of `fed`: `alg` (rolora), `lr` (0.008), `last` (lr/10), `rounds` (16), `steps` (10),
 //! `server` (1), `momentum` (none), `prune` (0.2-0.5, growing from a fifth of the rounds to their
 //! end; one number: constant from a factor's second round on), `bits` (16), `clip` (1), `rank`,
-//! `alpha`, `weights` (equal or declared: by the number of examples).
+//! `alpha`, `rslora` (false), `weights` (equal or declared: by the number of examples), `ratio` of
+//! B's rate to A's (1), `optimizer` (fresh or kept), `nesterov` (none), `proximal` (0).
 
 use std::collections::BTreeMap;
 use std::str::FromStr;
 
 use fedshield_train::federated::{
-    AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneSchedule, ServerOptimizer,
+    AdapterSpec, Algorithm, FederatedSettings, LearningRate, LocalOptimizer, PruneSchedule,
+    ServerOptimizer,
 };
 use fedshield_train::{AloneSettings, Valid};
 
@@ -126,16 +128,26 @@ fn federation(keys: &mut Keys, options: &Options) -> Outcome<Federation> {
         adapter: AdapterSpec {
             rank: keys.get("rank", options.rank)?,
             alpha: keys.get("alpha", options.alpha)?,
+            rslora: keys.get("rslora", false)?,
             ..options.adapter()
         },
         algorithm: keys.algorithm()?,
         steps: keys.get("steps", 10)?,
         learning_rate: LearningRate { peak, last: keys.get("last", peak / 10.0)?, rounds },
+        rate_ratio: keys.get("ratio", 1.0)?,
+        proximal: keys.get("proximal", 0.0)?,
+        local_optimizer: match keys.get("optimizer", "fresh".to_owned())?.as_str() {
+            "fresh" => LocalOptimizer::Fresh,
+            "kept" => LocalOptimizer::Kept,
+            other => return Err(format!("optimizer={other} is not fresh or kept").into()),
+        },
         prune: keys.pruning(rounds)?,
         clip_factor: keys.get("clip", 1.0)?,
-        server: match keys.optional("momentum")? {
-            None => ServerOptimizer::Plain { eta },
-            Some(beta) => ServerOptimizer::Momentum { eta, beta },
+        server: match (keys.optional("momentum")?, keys.optional("nesterov")?) {
+            (None, None) => ServerOptimizer::Plain { eta },
+            (Some(beta), None) => ServerOptimizer::Momentum { eta, beta },
+            (None, Some(beta)) => ServerOptimizer::Nesterov { eta, beta },
+            (Some(_), Some(_)) => return Err("momentum and nesterov exclude each other".into()),
         },
         ..FederatedSettings::default()
     };
@@ -231,5 +243,6 @@ fn algorithm_name(algorithm: Algorithm) -> &'static str {
         Algorithm::Ffa => "ffa",
         Algorithm::FedIt => "fedit",
         Algorithm::FedSb => "fed-sb",
+        Algorithm::Halves => "halves",
     }
 }

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use fedshield_he::{Preset, ciphertext_len};
 use fedshield_train::federated::{GlobalAdapter, LocalMemory, UpdateSum};
+use fedshield_train::{OptimizerState, RoundTask};
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
@@ -14,7 +15,7 @@ use crate::arm::{Arm, Federation};
 use crate::bench::{Division, ended, seed_bytes};
 use crate::members::Member;
 use crate::progress::{Point, Progress};
-use crate::state::{State, StateFile};
+use crate::state::{Home, State, StateFile};
 
 /// A federation is not written to disk more often than this.
 const KEPT_EVERY: Duration = Duration::from_secs(20);
@@ -52,8 +53,9 @@ pub(crate) fn run(
 pub(crate) fn begin(division: &Division<'_>, federation: &Federation) -> Outcome<State> {
     let seed = seed_bytes([division.seed, 0, 0]);
     let global = division.bench.trainer.first_adapter(&federation.settings, seed)?;
-    let memories = division.members.iter().map(|_| LocalMemory::new(&global)).collect();
-    Ok(State { progress: Progress::default(), global, memories })
+    let home = || Home { memory: LocalMemory::new(&global), optimizer: OptimizerState::default() };
+    let homes = division.members.iter().map(|_| home()).collect();
+    Ok(State { progress: Progress::default(), global, homes })
 }
 
 #[derive(Debug)]
@@ -82,22 +84,22 @@ pub(crate) fn round(
     let largest = weights.iter().copied().max().unwrap_or(1);
     let scale = settings.scale(t, federation.bits, largest);
     let (mut sum, mut slowest) = (vec![0i64; mask.len()], 0f64);
-    for (index, (member, memory)) in division.members.iter().zip(&mut state.memories).enumerate() {
+    for (index, (member, home)) in division.members.iter().zip(&mut state.homes).enumerate() {
         let seed = seed_bytes([division.seed, t, 2 + index as u64]);
+        let task = RoundTask { global: &state.global, settings, optimizer: &home.optimizer, seed };
         let mut quiet = |_: &_| ControlFlow::Continue(());
-        let trainer = &division.bench.trainer;
-        let trained =
-            trainer.train_round(&state.global, settings, seed, &member.data, &mut quiet)?;
+        let trained = division.bench.trainer.train(&task, &member.data, &mut quiet)?;
+        home.optimizer.update(trained.optimizer);
         slowest = slowest.max(trained.stats.seconds);
-        let update = memory.prune(&state.global, &trained.theta, mask.clone(), settings.clip(t))?;
+        let update = home.memory.prune(&state.global, &trained.theta, mask.clone(), settings)?;
         let unit = scale * weights[index] as f64;
         let mut dither =
             ChaCha8Rng::from_seed(seed_bytes([division.seed, t, 1 << 32 | index as u64]));
         // As the encryption rounds, and as a member accounts for it: without the error of rounding.
-        for (sum, value) in sum.iter_mut().zip(&update.values) {
+        for (sum, value) in sum.iter_mut().zip(update.encoded().iter()) {
             *sum += (f64::from(*value) * unit + dither.random::<f64>()).floor() as i64;
         }
-        memory.spend(t, &mask, &update.values)?;
+        home.memory.spend(t, &mask, &update.sent)?;
     }
     let (weight_sum, contributors) = (weights.iter().sum(), weights.len() as u64);
     let opened = UpdateSum { values: &sum, scale, weight_sum, contributors };

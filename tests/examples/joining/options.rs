@@ -112,7 +112,7 @@ impl Options {
             Targets::All => Projection::SEPARATE.to_vec(),
             Targets::Attention => Projection::ATTENTION.to_vec(),
         };
-        AdapterSpec { rank: self.rank, alpha: self.alpha, target_modules }
+        AdapterSpec { rank: self.rank, alpha: self.alpha, target_modules, rslora: false }
     }
 }
 

@@ -3,7 +3,8 @@
 use std::fs;
 use std::path::PathBuf;
 
-use fedshield_train::federated::{GlobalAdapter, LocalMemory};
+use fedshield_train::federated::{Factor, GlobalAdapter, LocalMemory};
+use fedshield_train::{Moments, OptimizerState};
 use serde_json::{Value, json};
 
 use crate::Outcome;
@@ -15,7 +16,13 @@ pub(crate) struct State {
     pub progress: Progress,
     pub global: GlobalAdapter,
     /// One for each member.
-    pub memories: Vec<LocalMemory>,
+    pub homes: Vec<Home>,
+}
+
+/// What a member keeps between rounds.
+pub(crate) struct Home {
+    pub memory: LocalMemory,
+    pub optimizer: OptimizerState,
 }
 
 /// Where it is kept: parts with their lengths (u64, little-endian), the first of which is JSON.
@@ -43,7 +50,11 @@ impl StateFile {
         });
         let best = state.progress.adapter.as_ref().map_or_else(Vec::new, GlobalAdapter::to_bytes);
         let mut parts = vec![head.to_string().into_bytes(), state.global.to_bytes(), best];
-        parts.extend(state.memories.iter().map(LocalMemory::to_bytes));
+        for Home { memory, optimizer } in &state.homes {
+            let moments = |factor| optimizer.of(factor).map_or_else(Vec::new, Moments::to_bytes);
+            parts.push(memory.to_bytes());
+            parts.extend(Factor::ALL.map(moments));
+        }
         let mut bytes = Vec::new();
         for part in parts {
             bytes.extend((part.len() as u64).to_le_bytes());
@@ -68,8 +79,19 @@ fn read(bytes: &[u8], arm: &str) -> Outcome<State> {
         adapter: Some(GlobalAdapter::from_bytes(next()?)?),
         stopped: None,
     };
-    let memories = parts.map(LocalMemory::from_bytes).collect::<Result<_, _>>()?;
-    Ok(State { progress, global, memories })
+    let mut homes = Vec::new();
+    while let Some(memory) = parts.next() {
+        let mut optimizer = OptimizerState::default();
+        for factor in Factor::ALL {
+            let moments = parts.next().ok_or("it ends too early")?;
+            if !moments.is_empty() {
+                let len = global.values(factor).len();
+                optimizer.set(factor, Moments::from_bytes(moments, len)?);
+            }
+        }
+        homes.push(Home { memory: LocalMemory::from_bytes(memory)?, optimizer });
+    }
+    Ok(State { progress, global, homes })
 }
 
 fn parts(mut bytes: &[u8]) -> Outcome<Vec<&[u8]>> {

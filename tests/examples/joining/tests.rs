@@ -98,7 +98,11 @@ fn a_comparison_goes_on_where_it_was_and_looks_at_no_test_example_before_it_may(
 #[test]
 fn a_federation_that_was_interrupted_ends_as_one_that_was_not() {
     let folder = tempfile::tempdir().expect("a folder");
-    let options = options(folder.path(), "validation", &["fed:rounds=3:steps=1:prune=0.5:bits=8"]);
+    let options = options(
+        folder.path(),
+        "validation",
+        &["fed:rounds=3:steps=1:prune=0.5:bits=8:optimizer=kept"],
+    );
     let arms = options.arms().expect("an arm");
     let Kind::Federated(federation) = &arms[0].kind else { panic!("no federation") };
     let bench = Bench::open(&options).expect("a bench");

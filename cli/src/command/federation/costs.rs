@@ -49,6 +49,10 @@ pub(super) fn lines(
             units::bytes(sizes.total),
             units::count(terms.rounds, "round")
         ));
+        if sizes.optimizer > 0 {
+            let bytes = units::bytes(sizes.optimizer);
+            lines.push(format!("each member keeps {bytes} of its optimiser's state on its disk"));
+        }
     }
     Ok(lines)
 }

@@ -3,11 +3,12 @@
 
 use std::ops::ControlFlow;
 
+use super::optimizer_state::OptimizerState;
 use super::progress::OnProgress;
-use super::run::Run;
+use super::run::{Run, RunStart};
 use super::trainer::Trainer;
 use crate::data::DataSet;
-use crate::federated::{Algorithm, GlobalAdapter, LearningRate};
+use crate::federated::{Algorithm, GlobalAdapter, LearningRate, StepRates};
 use crate::valid::positive;
 use crate::{Result, TrainError, Valid, Validate};
 
@@ -65,11 +66,13 @@ impl Trainer {
             let reason = "an adapter whose factors are not all trained cannot be trained alone";
             return Err(TrainError::Adapter(reason.to_owned()));
         }
-        let mut run = Run::new(self, start, seed, data, settings.steps)?;
+        let state = &OptimizerState::default();
+        let begin = RunStart { adapter: start, proximal: 0.0, state, seed, steps: settings.steps };
+        let mut run = Run::new(self, &begin, data)?;
         let mut done = 0;
         while done < settings.steps {
             let count = settings.checkpoint.min(settings.steps - done);
-            run.steps(count, &|step| settings.rate(step), progress)?;
+            run.steps(count, &|step| StepRates::all(settings.rate(step)), progress)?;
             done += count;
             if on_checkpoint(done, start.with_trained(&run.theta()?)?)?.is_break() {
                 break;
