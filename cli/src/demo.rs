@@ -77,8 +77,8 @@ pub struct DemoArgs {
 }
 
 /// The demo's own terms, where no flag says otherwise: what fits into a few minutes on two cores.
-/// The settings for the shipped model are those of `tests/examples/grid`, which measures them
-/// without a network (docs/results/shipped-model.md).
+/// The settings for the shipped model are measured without a network by
+/// `tests/examples/joining` (docs/results/joining.md).
 fn demo_flags(args: &DemoArgs) -> TermsFlags {
     let mut flags = args.flags.clone();
     let all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
