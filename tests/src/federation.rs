@@ -307,7 +307,7 @@ fn free_port() -> u16 {
 }
 
 /// Polls `condition` until it holds; false after a generous limit.
-pub fn eventually(condition: impl Fn() -> bool) -> bool {
+pub fn eventually(mut condition: impl FnMut() -> bool) -> bool {
     let end = Instant::now() + LIMIT;
     while Instant::now() < end {
         if condition() {
