@@ -66,8 +66,8 @@ use fedshield_protocol::object::ObjectRef;
 
 pub use durable_state::StoredSum;
 pub use error::PipelineError;
-pub use evaluate::AdapterKind;
 pub(crate) use evaluate::rounds_of_training_alone;
+pub use evaluate::{AdapterKind, Question};
 pub(crate) use export::README_FILE;
 pub use measure::HeldOutLoss;
 pub use observer::{ContributionSizes, Observer, ParsedPartial, Stage, TrainingStep};

@@ -1,6 +1,7 @@
 //! Local training, evaluation and generation.
 
 mod alone;
+mod answers;
 mod device;
 mod evaluate;
 mod generate;
@@ -12,10 +13,12 @@ mod paired;
 mod probe;
 mod progress;
 mod run;
+mod search;
 mod steps;
 mod trainer;
 
-pub use alone::{AloneSettings, OnCheckpoint};
+pub use alone::{AloneRun, AloneSettings, OnCheckpoint};
+pub use answers::{AnswerScore, ShortAnswers};
 pub use device::ComputeDevice;
 pub use evaluate::{Evaluation, ExampleLoss};
 pub use generate::{Answer, AnswerEnd, Generation, Sampling};
@@ -26,5 +29,6 @@ pub use optimizer::{AdamW, AdamWSettings, clip_global_norm};
 pub use paired::{PairedDifference, mean_loss};
 pub use probe::answer_device_probe;
 pub use progress::{OnProgress, Progress, RoundStats};
+pub use search::{Found, Search, Stepwise};
 pub use steps::{LocalSteps, StepReport, local_steps};
 pub use trainer::{RoundResult, TrainSettings, Trainer};
