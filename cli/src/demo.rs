@@ -125,8 +125,10 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     steps::say(&format!("{} organisations in {}", parts.len(), work.path().display()));
     let homes = steps::init(args, &model, &parts, &work)?;
     let mut nodes = Nodes::new();
+    // Where the data have fixed questions, those are what is shown.
+    let samples = if cast::questions(args).is_some() { 0 } else { 3 };
     let result = tokio::select! {
-        result = steps::federate(&mut nodes, &parts, &homes, terms, &work) => result,
+        result = steps::federate(&mut nodes, &parts, &homes, terms, &work, samples) => result,
         () = interrupted() => Err(Failure::new(ErrorCode::Interrupted, "interrupted")),
     };
     steps::say("stopping the daemons");

@@ -3,6 +3,7 @@
 mod file;
 mod follows;
 mod names;
+pub mod propose;
 mod server;
 mod targets;
 
@@ -24,6 +25,10 @@ pub use server::OptimizerName;
 pub enum TermsPreset {
     /// A small model and a first trial: rank 8, short sequences, 10 rounds.
     Small,
+    /// A few hundred examples or more at each member: rank 16, sequence 512, 24 rounds.
+    Standard,
+    /// Thousands of examples at each member: rank 32, batch 16, sequence 1024, 60 rounds of 20 steps.
+    Large,
     /// The settings of FedShield-LLM (arXiv 2506.05640): rank 32, batch 16, sequence 512, 200 rounds.
     Paper,
 }
@@ -32,7 +37,20 @@ impl TermsPreset {
     fn base(self) -> Base {
         match self {
             Self::Small => SMALL,
+            Self::Standard => STANDARD,
+            Self::Large => LARGE,
             Self::Paper => PAPER,
+        }
+    }
+
+    /// Its name, as `--preset` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Standard => "standard",
+            Self::Large => "large",
+            Self::Paper => "paper",
         }
     }
 
@@ -157,6 +175,28 @@ const SMALL: Base = Base {
     rate: 1e-3,
     rate_final: 1e-4,
     round_minutes: 60,
+};
+
+const STANDARD: Base = Base {
+    rounds: 24,
+    steps: 10,
+    batch: 8,
+    sequence: 512,
+    rank: 16,
+    rate: 1e-3,
+    rate_final: 1e-4,
+    round_minutes: 120,
+};
+
+const LARGE: Base = Base {
+    rounds: 60,
+    steps: 20,
+    batch: 16,
+    sequence: 1024,
+    rank: 32,
+    rate: 5e-4,
+    rate_final: 5e-5,
+    round_minutes: 480,
 };
 
 const PAPER: Base = Base {

@@ -14,7 +14,7 @@ use fedshield_protocol::ids::Digest;
 pub use fedshield_train::ComputeDevice;
 use fedshield_train::TrainError;
 use fedshield_train::adapter::AdapterRendering;
-use fedshield_train::data::{Reading, check_examples};
+use fedshield_train::data::{DataSet, Reading, check_examples};
 use fedshield_train::federated::{AdapterLayout, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
 use crate::terms::MemberTerms;
-pub(crate) use alone::AloneTask;
+pub(crate) use alone::{AloneTask, LocalRun};
 pub use command::CommandSettings;
 pub(crate) use command::answer_guard;
 use command::{CommandTrainer, RequestSettings, Run};
@@ -208,6 +208,14 @@ impl Learning {
     /// The current examples. A computation holds them until it ends, whatever changes meanwhile.
     pub(crate) fn examples(&self) -> Arc<Examples> {
         self.data.current()
+    }
+
+    /// Reads files whose examples are measured on and nothing else; `None` without any.
+    ///
+    /// # Errors
+    /// [`PipelineError::Data`]: names the file and line.
+    pub(crate) fn read_apart(&self, files: &[PathBuf]) -> Result<Option<DataSet>, PipelineError> {
+        self.data.read_apart(files).map_err(PipelineError::Data)
     }
 
     /// See [`Pipeline::look_at_data`](crate::jobs::Pipeline::look_at_data).

@@ -22,7 +22,7 @@ use fedshield_train::text::{Template, TemplateDate};
 use crate::encryption::{self, share_index};
 use crate::jobs::PipelineError;
 pub use command::beyond_a_command;
-pub use estimate::{MOST_PASSES, UpdateSizes, passes};
+pub use estimate::{MOST_PASSES, UpdateSizes, passes, width};
 pub use unusual::unusual;
 
 /// The terms of a federation, and which of its members this is.

@@ -1,6 +1,7 @@
 //! Local training, evaluation and generation.
 
 mod alone;
+mod answers;
 mod device;
 mod evaluate;
 mod generate;
@@ -13,10 +14,12 @@ mod paired;
 mod probe;
 mod progress;
 mod run;
+mod search;
 mod steps;
 mod trainer;
 
-pub use alone::{AloneSettings, OnCheckpoint};
+pub use alone::{AloneRun, AloneSettings, OnCheckpoint};
+pub use answers::{AnswerScore, ShortAnswers};
 pub use device::ComputeDevice;
 pub use evaluate::{Evaluation, ExampleLoss};
 pub use generate::{Answer, AnswerEnd, Generation, Sampling};
@@ -28,5 +31,6 @@ pub use optimizer_state::{Moments, OptimizerState};
 pub use paired::{PairedDifference, mean_loss};
 pub use probe::answer_device_probe;
 pub use progress::{OnProgress, Progress, RoundStats};
+pub use search::{Found, Search, Stepwise};
 pub use steps::{LocalSettings, LocalSteps, StepReport, local_steps};
 pub use trainer::{RoundResult, RoundTask, TrainSettings, Trainer};
