@@ -62,8 +62,10 @@ fn a_federation_with_every_option_ends_with_one_adapter_and_keeps_nothing() {
 
     let rounds = federation.rounds();
     let last = |reports: &Vec<fedshieldd::control::api::RoundReport>| {
-        let applied = reports.iter().filter(|report| report.outcome == RoundOutcome::Applied);
-        applied.last().and_then(|report| report.adapter_digest)
+        let mut newest = reports.iter().rev();
+        newest
+            .find(|report| report.outcome == RoundOutcome::Applied)
+            .and_then(|report| report.adapter_digest)
     };
     let digest = last(&rounds[0]);
     assert!(digest.is_some() && rounds.iter().all(|reports| last(reports) == digest));
