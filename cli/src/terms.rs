@@ -7,7 +7,8 @@ mod targets;
 
 use clap::{Args, ValueEnum};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Encryption, ManifestError, Real, Terms, TermsFields, Training, Weights,
+    Adapter, Algorithm, Encryption, Evaluation, ManifestError, Real, Stop, Terms, TermsFields,
+    Training, Weights,
 };
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::offline::TemplateDate;
@@ -83,6 +84,25 @@ pub enum WeightsName {
     Declared,
 }
 
+/// `--evaluation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EvaluationName {
+    /// The mean of the members' losses over the base model's is opened with each sum and stands in the record: every
+    /// member needs 16 held-out examples.
+    Mean,
+    /// Each member for itself; nothing of it is sent.
+    Off,
+}
+
+impl From<EvaluationName> for Evaluation {
+    fn from(name: EvaluationName) -> Self {
+        match name {
+            EvaluationName::Mean => Self::Mean,
+            EvaluationName::Off => Self::Off,
+        }
+    }
+}
+
 /// Flags that change the preset. `federation new` and `demo` share them.
 #[derive(Debug, Clone, Default, Args)]
 #[command(next_help_heading = "Terms")]
@@ -149,6 +169,16 @@ pub struct TermsFlags {
     /// What each member's update counts in the mean; `equal` unless given
     #[arg(long, value_enum)]
     pub weights: Option<WeightsName>,
+    /// Whether members measure together how well the common adapter does; `off` unless given
+    #[arg(long, value_enum)]
+    pub evaluation: Option<EvaluationName>,
+    /// With `--evaluation mean`: rounds without a better loss of its own after which a member says so; once a quorum does,
+    /// the training ends early
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub stop_after: Option<u32>,
+    /// With --stop-after: rounds that still train then, while the learning rate falls to --lr-final [default: 3]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(0..=10_000), requires = "stop_after")]
+    pub stop_fall: Option<u32>,
     /// Largest weight that a member may declare, with `--weights declared` [default: 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub weight_cap: Option<u32>,
@@ -234,6 +264,8 @@ pub fn terms(
         weights: Some(weights),
         weight_cap,
         template_date: Some(flags.template_date.unwrap_or_else(TemplateDate::today).to_string()),
+        evaluation: flags.evaluation.map(Evaluation::from).unwrap_or_default(),
+        stop: flags.stop_after.map(|after| Stop { after, fall: flags.stop_fall.unwrap_or(3) }),
         adapter: Adapter {
             rank,
             alpha: flags.alpha.unwrap_or(2 * rank),

@@ -8,6 +8,7 @@
 //! node can take part and why not, `left_out` and `unreadable` which members delay rounds; `pause`
 //! and `farewell` handle not taking part.
 
+mod best_round;
 mod collect;
 mod data_watch;
 mod disk_space;
@@ -55,6 +56,7 @@ use crate::jobs::Pipeline;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::store::{CheckpointKey, Ledger};
+use best_round::BestRound;
 use collect::Collector;
 use data_watch::DataWatch;
 use disk_space::DiskSpace;
@@ -128,6 +130,10 @@ pub struct Host {
     measurer: Measurer,
     /// Whether training gets worse from round to round.
     training: Trend,
+    /// Whether the federation's mean does.
+    joint: Trend,
+    /// The adapter with its lowest mean.
+    best: Option<BestRound>,
     data_watch: DataWatch,
     /// The newest round with a new adapter.
     last_applied: Option<(Round, ObjectRef)>,
@@ -158,6 +164,14 @@ impl Host {
         }
         training.recall(&earlier, |report| report.train_loss);
         training.show(&board);
+        let mut joint = Trend::joint();
+        for mean in earlier.iter().filter_map(|report| report.mean_loss) {
+            joint.best_or_next(mean.round, mean.ratio);
+        }
+        joint.show(&board);
+        let best = BestRound::recall(&earlier, &parts.ledger)?;
+        let mean = earlier.iter().rev().find_map(|report| report.mean_loss);
+        parts.status.send_modify(|status| status.mean_loss = mean);
         let names = parts.names.clone();
         let mut standing = Standing::new(names, parts.machine.me(), Arc::clone(&parts.status));
         let paused = parts.pause.read();
@@ -180,6 +194,8 @@ impl Host {
                 Arc::clone(&parts.status),
             ),
             training,
+            joint,
+            best,
             data_watch: DataWatch::start(parts.low_priority.clone(), Arc::clone(&parts.pipeline)),
             last_applied: parts.ledger.last_applied()?,
             watch: LedgerWatch::new(board.clone(), parts.names.clone(), damage),
@@ -195,6 +211,7 @@ impl Host {
             host.handle(Event::Operator(Command::Pause)).await?;
         }
         host.measure_again();
+        host.show_end();
         for key in host.parts.net.connected() {
             if let Some(member) = host.member_of(&key) {
                 host.handle(Event::PeerUp(member)).await?;

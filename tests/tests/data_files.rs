@@ -26,7 +26,7 @@ fn condition(status: Option<NodeStatus>, name: &str) -> Option<(Severity, String
 
 /// Whether the first member's log has `words` before long: a thread of its own writes the log, so
 /// that a line may come after the status that it explains.
-fn is_logged(federation: &Federation, words: &str) -> bool {
+fn is_logged(federation: &mut Federation, words: &str) -> bool {
     eventually(|| federation.daemons[0].log().contains(words))
 }
 
@@ -64,7 +64,7 @@ fn a_broken_file_is_named_until_it_is_fixed_and_rounds_continue() {
     write(&data, &(shipped + &more + "\n"));
     let has_ended = || condition(status(&federation), DATA_CONDITION).is_none();
     assert!(eventually(has_ended), "it does not end");
-    assert!(is_logged(&federation, "1 line more, 0 fewer"), "the log says what is new");
+    assert!(is_logged(&mut federation, "1 line more, 0 fewer"), "the log says what is new");
 }
 
 #[test]
@@ -117,5 +117,5 @@ fn lines_that_are_left_out_are_named_until_they_are_fixed() {
     assert!(eventually(is_fewer), "{:?}", skipped(&federation, 0));
     write(&data, &fixed(12));
     assert!(eventually(|| skipped(&federation, 0).is_none()), "it does not end");
-    assert!(is_logged(&federation, "11 lines more, 0 fewer"), "the log says what is new");
+    assert!(is_logged(&mut federation, "11 lines more, 0 fewer"), "the log says what is new");
 }

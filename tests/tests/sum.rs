@@ -72,8 +72,12 @@ fn the_opened_sum_is_the_plain_sum_of_the_quantised_updates() {
     let mut adapter = None;
     // Two rounds: one for each factor. The third is pruned.
     for applied in 0..3 {
-        let start =
-            RoundStart { round: Round(applied), applied, beacon: Beacon([applied as u8 + 3; 32]) };
+        let start = RoundStart {
+            round: Round(applied),
+            applied,
+            beacon: Beacon([applied as u8 + 3; 32]),
+            stopped: None,
+        };
         let next = one_round(&parties, &start);
         assert_ne!(adapter, Some(next));
         adapter = Some(next);

@@ -220,8 +220,9 @@ async fn measure(nodes: &[Node], work: &WorkFolder) -> Result<Vec<MemberOutcome>
         let daemon = node.connection();
         let evaluation = daemon.evaluate(&EvaluateRequest::default()).await?;
         let directory = work.path().join("adapters").join(&node.name);
-        let export =
-            daemon.export(&ExportRequest { directory, which: WhichAdapter::Common }).await?;
+        let export = daemon
+            .export(&ExportRequest { directory, which: WhichAdapter::Common, round: None })
+            .await?;
         outcomes.push(MemberOutcome {
             name: node.name.clone(),
             rounds: daemon.rounds().await?,

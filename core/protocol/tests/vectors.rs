@@ -14,8 +14,8 @@ use fedshield_protocol::wire::journal::{Entry, MissedAnswer, Note, VotingState};
 use fedshield_protocol::wire::version::MESSAGES;
 use fedshield_protocol::wire::{
     Accusation, Bits, Body, CommitmentBody, Complaint, Decided, Decision, Goodbye, Heartbeat,
-    Justification, Known, Leave, Outcome, Proposal, Remedy, ReportBundle, Signed, Statement,
-    UpdateSet, Value, Vote, VoteKind,
+    Justification, Known, Leave, Measured, Outcome, Proposal, Remedy, ReportBundle, Signed,
+    Statement, UpdateSet, Value, Vote, VoteKind,
 };
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
 
@@ -192,10 +192,12 @@ const fn place_of_value(value: &Value) -> u8 {
 
 const fn place_of_outcome(outcome: &Outcome) -> u8 {
     match outcome {
-        Outcome::Applied { .. } => 0,
+        Outcome::Applied { measured: None, stops: false, .. } => 0,
         Outcome::Rejected { .. } => 1,
         Outcome::Void { .. } => 2,
         Outcome::Skipped => 3,
+        Outcome::Applied { .. } => 4,
+        Outcome::Measured { .. } => 5,
     }
 }
 
@@ -232,13 +234,16 @@ fn values_and_outcomes_are_pinned() {
     let set: UpdateSet =
         (0..2).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
     let (aggregate, sum) = (object(5), SumDigest([8; 32]));
+    let measured = Some(Measured { count: 2, sum: 45_000 });
     let outcomes = [
-        Outcome::Applied { set: set.clone(), aggregate, sum },
+        Outcome::Applied { set: set.clone(), aggregate, sum, measured: None, stops: false },
         Outcome::Rejected { set: set.clone(), aggregate, sum },
-        Outcome::Void { set, aggregate },
+        Outcome::Void { set: set.clone(), aggregate },
         Outcome::Skipped,
+        Outcome::Applied { set: set.clone(), aggregate, sum, measured, stops: true },
+        Outcome::Measured { set, aggregate, sum, measured },
     ];
-    check_places(&outcomes, 3, place_of_outcome);
+    check_places(&outcomes, 5, place_of_outcome);
     for outcome in &outcomes {
         let bytes = HEXLOWER.encode(&postcard::to_allocvec(outcome).unwrap());
         pinned.push_str(&format!("outcome {bytes}\n"));

@@ -1,7 +1,9 @@
 //! This member's own part of a round: train, prune, encrypt and share, in this order. Its shares
-//! are sealed afterwards, see `share`.
+//! are sealed afterwards, see `share`. Where members measure together it first measures the adapter
+//! that the round starts from (`joint`); the round after the last one measures and trains nothing.
 
 use fedshield_protocol::job::{JobOutput, RoundStart};
+use fedshield_train::federated::PrunedUpdate;
 use tokio_util::sync::CancellationToken;
 
 use super::observer::{ContributionSizes, Stage, timed};
@@ -16,15 +18,22 @@ impl Pipeline {
         let RoundStart { round, beacon, .. } = start;
         let round = *round;
         let global = self.global_at(start)?;
-        let learned = self.train(round, &global, beacon, cancel)?;
-        let update = timed(&*self.observer, round, Stage::Prune, || {
-            self.prune(round, &global, &learned.theta, beacon)
-        })?;
+        let (number, stalled) = self.joint_number(start, &global, cancel)?;
+        let (update, train_loss) = if self.terms.is_trained(global.applied()) {
+            let mask = self.mask_of(&global, beacon);
+            (PrunedUpdate { mask, values: Vec::new(), clipped: 0 }, None)
+        } else {
+            let learned = self.train(round, &global, beacon, cancel)?;
+            let update = timed(&*self.observer, round, Stage::Prune, || {
+                self.prune(round, &global, &learned.theta, beacon)
+            })?;
+            (update, learned.mean_loss)
+        };
         if cancel.is_cancelled() {
             return Err(PipelineError::Cancelled);
         }
-        let encrypted = self.encrypt(round, &global, &update)?;
-        let layout = self.layout_digest(&global, update.mask.digest());
+        let encrypted = self.encrypt(round, &global, &update, number)?;
+        let layout = self.layout_digest(&global, update.mask.digest(), stalled);
         let ciphertext = encrypted.ciphertext;
         self.share(round, encrypted, layout)?;
         self.observer.contributed(
@@ -32,7 +41,7 @@ impl Pipeline {
             ContributionSizes {
                 values: update.values.len() as u64,
                 ciphertext_bytes: ciphertext.length,
-                train_loss: learned.mean_loss,
+                train_loss,
             },
         );
         Ok(JobOutput::Encrypted)

@@ -22,6 +22,7 @@ impl Pipeline {
         round: Round,
         global: &GlobalAdapter,
         update: &PrunedUpdate,
+        measurement: Option<u16>,
     ) -> Result<Encrypted, PipelineError> {
         let context = self.terms.context(round);
         let me = self.terms.my_share_index();
@@ -32,6 +33,7 @@ impl Pipeline {
             values: &update.values,
             scale: self.terms.scale_of(self.terms.me, global.applied()),
             nonce: &nonce,
+            measurement,
         };
         let mut writer = self.objects.create()?;
         let (key, _) = timed(&*self.observer, round, Stage::Encrypt, || {

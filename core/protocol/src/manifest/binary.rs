@@ -1,9 +1,10 @@
-//! The canonical bytes of a manifest in three forms, and of a member that stands alone (in a request to join, for instance) in two.
+//! The canonical bytes of a manifest in four forms, and of a member that stands alone (in a request to join, for instance) in two.
 //!
 //! A manifest of the first form begins with its name, which is never empty; it says nothing about weights. One of the second form
 //! begins with an empty text, then how weights are given (0 or 1), then all of the first form, then the members' weights. One of the
 //! third form, which has a date for templates, begins with an empty text, the number 3, the date, and how weights are given, if they
-//! are; it goes on as the second. So the bytes and digests of what was founded before are what they were, and no bytes can be read
+//! are; it goes on as the second. One of the fourth form begins with an empty text, the number 4 and what it adds to the first form
+//! (`Added`); it goes on as the second. Each is written in the first form that has a place for all it says. So the bytes and digests of what was founded before are what they were, and no bytes can be read
 //! in two ways. A member alone is of the first form where it counts one, else of the second: an empty text, its weight, then
 //! all of the first form.
 
@@ -14,7 +15,8 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Adapter, Deadlines, Encryption, Manifest, Member, Pruning, ServerOptimizer, Training, Weights,
+    Adapter, Deadlines, Encryption, Evaluation, Manifest, Member, Pruning, ServerOptimizer, Stop,
+    Training, Weights,
 };
 use crate::ids::{Digest, Epoch, IdentityKey};
 use crate::wire::codec::CodecError;
@@ -37,6 +39,38 @@ pub(super) fn check_version(what: &'static str, bytes: &[u8]) -> Result<(), Code
 
 /// Behind the empty text of the third form.
 const THIRD_FORM: u32 = 3;
+/// Behind the empty text of the fourth form.
+const FOURTH_FORM: u32 = 4;
+
+/// What the fourth form adds to the first, in one list.
+#[derive(Clone, Serialize, Deserialize)]
+struct Added {
+    template_date: Option<String>,
+    weights: Option<Weights>,
+    evaluation: Evaluation,
+    stop: Option<Stop>,
+}
+
+impl Added {
+    fn of(manifest: &Manifest) -> Self {
+        Self {
+            template_date: manifest.template_date.clone(),
+            weights: manifest.weights,
+            evaluation: manifest.evaluation,
+            stop: manifest.stop,
+        }
+    }
+
+    /// What the earlier forms say.
+    const fn earlier(template_date: Option<String>, weights: Option<Weights>) -> Self {
+        Self { template_date, weights, evaluation: Evaluation::Off, stop: None }
+    }
+
+    /// Whether an earlier form has a place for all of it.
+    const fn fits_earlier(&self) -> bool {
+        self.evaluation.is_off() && self.stop.is_none()
+    }
+}
 
 /// A member without its weight.
 #[derive(Serialize, Deserialize)]
@@ -160,8 +194,10 @@ impl Rest {
         let member = |(member, weight): (Unweighted, u32)| member.with(weight);
         (each.len() == self.members.len()).then(|| Manifest {
             name: head.name,
-            weights: head.weights,
-            template_date: head.template_date,
+            weights: head.added.weights,
+            template_date: head.added.template_date,
+            evaluation: head.added.evaluation,
+            stop: head.added.stop,
             founding_id: self.founding_id,
             epoch: self.epoch,
             rounds: self.rounds,
@@ -187,7 +223,13 @@ impl Serialize for Manifest {
         }
         let rest = Rest::of(self);
         let mut tuple = serializer.serialize_tuple(FORMS_LENGTH)?;
+        let added = Added::of(self);
         match (&self.template_date, self.weights) {
+            _ if !added.fits_earlier() => {
+                tuple.serialize_element("")?;
+                tuple.serialize_element(&FOURTH_FORM)?;
+                tuple.serialize_element(&added)?;
+            }
             (None, None) => {
                 tuple.serialize_element(&self.name)?;
                 tuple.serialize_element(&rest)?;
@@ -227,8 +269,7 @@ const FORMS_LENGTH: usize = 7;
 /// What precedes the fields that all forms have.
 struct Head {
     name: String,
-    weights: Option<Weights>,
-    template_date: Option<String>,
+    added: Added,
 }
 
 /// Reads any form.
@@ -246,19 +287,20 @@ impl<'de> Visitor<'de> for Forms {
         if !name.is_empty() {
             let rest: Rest = next(&mut sequence)?;
             let each = vec![1; rest.members.len()];
-            let head = Head { name, weights: None, template_date: None };
+            let head = Head { name, added: Added::earlier(None, None) };
             return rest.manifest(head, each).ok_or_else(unequal);
         }
-        let (weights, template_date) = match next(&mut sequence)? {
-            0 => (Some(Weights::Equal), None),
-            1 => (Some(Weights::Declared), None),
+        let added = match next(&mut sequence)? {
+            0 => Added::earlier(None, Some(Weights::Equal)),
+            1 => Added::earlier(None, Some(Weights::Declared)),
             THIRD_FORM => {
                 let date: String = next(&mut sequence)?;
-                (next(&mut sequence)?, Some(date))
+                Added::earlier(Some(date), next(&mut sequence)?)
             }
+            FOURTH_FORM => next(&mut sequence)?,
             _ => return Err(de::Error::custom("a manifest of no known form")),
         };
-        let head = Head { name: next(&mut sequence)?, weights, template_date };
+        let head = Head { name: next(&mut sequence)?, added };
         let rest: Rest = next(&mut sequence)?;
         let each: Vec<u32> = next(&mut sequence)?;
         rest.manifest(head, each).ok_or_else(unequal)

@@ -19,7 +19,7 @@ pub const MESSAGES: Versions = Versions { oldest: 3, newest: 3 };
 /// Entries of the journal, see [`journal`](super::journal).
 pub const JOURNAL: Versions = Versions { oldest: 1, newest: 2 };
 /// Canonical bytes of a manifest, see [`Manifest`](crate::manifest::Manifest).
-pub const MANIFEST: Versions = Versions { oldest: 1, newest: 3 };
+pub const MANIFEST: Versions = Versions { oldest: 1, newest: 4 };
 
 impl Versions {
     /// Whether `version` is read.
