@@ -77,8 +77,8 @@ pub struct DemoArgs {
 }
 
 /// The demo's own terms, where no flag says otherwise: what fits into a few minutes on two cores.
-/// The settings for the shipped model are those of `tests/examples/grid`, which measures them
-/// without a network (docs/results/shipped-model.md).
+/// The settings for the shipped model are measured without a network by
+/// `tests/examples/joining` (docs/results/joining.md).
 fn demo_flags(args: &DemoArgs) -> TermsFlags {
     let mut flags = args.flags.clone();
     let all = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
@@ -129,8 +129,10 @@ pub async fn run(args: &DemoArgs) -> Result<(), Failure> {
     steps::say(&format!("{} organisations in {}", parts.len(), work.path().display()));
     let homes = steps::init(args, &model, &parts, &work)?;
     let mut nodes = Nodes::new();
+    // Where the data have fixed questions, those are what is shown.
+    let samples = if cast::questions(args).is_some() { 0 } else { 3 };
     let result = tokio::select! {
-        result = steps::federate(&mut nodes, &parts, &homes, terms, &work) => result,
+        result = steps::federate(&mut nodes, &parts, &homes, terms, &work, samples) => result,
         () = interrupted() => Err(Failure::new(ErrorCode::Interrupted, "interrupted")),
     };
     steps::say("stopping the daemons");

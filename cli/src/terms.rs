@@ -2,12 +2,14 @@
 
 mod file;
 mod follows;
+mod names;
+pub mod propose;
 mod server;
 mod targets;
 
 use clap::{Args, ValueEnum};
 use fedshield_protocol::manifest::{
-    Adapter, Algorithm, Encryption, Evaluation, ManifestError, Real, Stop, Terms, TermsFields,
+    Adapter, Encryption, Evaluation, LocalOptimizer, ManifestError, Real, Stop, Terms, TermsFields,
     Training, Weights,
 };
 use fedshieldd::control::api::ErrorCode;
@@ -16,12 +18,18 @@ use fedshieldd::offline::TemplateDate;
 use crate::failure::Failure;
 pub use file::terms_from_file;
 use follows::{deadlines, encryption_preset, pruning};
+pub use names::{AlgorithmName, EvaluationName, LocalOptimizerName, PruningName, WeightsName};
+pub use server::OptimizerName;
 
 /// A named set of terms to start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum TermsPreset {
     /// A small model and a first trial: rank 8, short sequences, 10 rounds.
     Small,
+    /// A few hundred examples or more at each member: rank 16, sequence 512, 24 rounds.
+    Standard,
+    /// Thousands of examples at each member: rank 32, batch 16, sequence 1024, 60 rounds of 20 steps.
+    Large,
     /// The settings of FedShield-LLM (arXiv 2506.05640): rank 32, batch 16, sequence 512, 200 rounds.
     Paper,
 }
@@ -30,7 +38,20 @@ impl TermsPreset {
     fn base(self) -> Base {
         match self {
             Self::Small => SMALL,
+            Self::Standard => STANDARD,
+            Self::Large => LARGE,
             Self::Paper => PAPER,
+        }
+    }
+
+    /// Its name, as `--preset` takes it.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Small => "small",
+            Self::Standard => "standard",
+            Self::Large => "large",
+            Self::Paper => "paper",
         }
     }
 
@@ -39,67 +60,6 @@ impl TermsPreset {
     pub fn steps_and_batch(self) -> (u32, u32) {
         let base = self.base();
         (base.steps, base.batch)
-    }
-}
-
-/// `--algorithm`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum AlgorithmName {
-    /// B in even rounds, A in odd ones; exact, half the bytes.
-    Rolora,
-    /// B only; exact, the right one with differential privacy.
-    Ffa,
-    /// A and B, as the paper does; inexact.
-    Fedit,
-    /// A matrix of rank x rank between two fixed factors; exact, the fewest bytes, learns less.
-    FedSb,
-}
-
-impl From<AlgorithmName> for Algorithm {
-    fn from(name: AlgorithmName) -> Self {
-        match name {
-            AlgorithmName::Rolora => Self::Rolora,
-            AlgorithmName::Ffa => Self::Ffa,
-            AlgorithmName::Fedit => Self::Fedit,
-            AlgorithmName::FedSb => Self::FedSb,
-        }
-    }
-}
-
-/// `--pruning`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum PruningName {
-    /// One mask for all members, from earlier sums: saves bytes.
-    Shared,
-    /// Each member's own smallest weights, as the paper does: saves no bytes, for comparison.
-    Local,
-}
-
-/// What the weights of updates are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum WeightsName {
-    /// One for each member.
-    Equal,
-    /// What each member's `weight` says, by custom its number of examples: shown to all founders before they sign.
-    Declared,
-}
-
-/// `--evaluation`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum EvaluationName {
-    /// The mean of the members' losses over the base model's is opened with each sum and stands in the record: every
-    /// member needs 16 held-out examples.
-    Mean,
-    /// Each member for itself; nothing of it is sent.
-    Off,
-}
-
-impl From<EvaluationName> for Evaluation {
-    fn from(name: EvaluationName) -> Self {
-        match name {
-            EvaluationName::Mean => Self::Mean,
-            EvaluationName::Off => Self::Off,
-        }
     }
 }
 
@@ -125,6 +85,9 @@ pub struct TermsFlags {
     /// LoRA alpha; twice the rank unless given
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub alpha: Option<u32>,
+    /// rsLoRA: scale the adapter by alpha over the root of the rank instead of the rank
+    #[arg(long)]
+    pub rslora: bool,
     /// Projections that get an adapter, or `all-linear` for all of them [default: those of the
     /// attention in the model's family]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
@@ -138,6 +101,18 @@ pub struct TermsFlags {
     /// Learning rate of the last round; a tenth of --lr unless given
     #[arg(long, value_name = "RATE")]
     pub lr_final: Option<f64>,
+    /// Learning rate of B as a multiple of that of A (LoRA+), which --lr is; not with a trainer
+    /// command [default: 1]
+    #[arg(long, value_name = "FACTOR")]
+    pub lr_ratio: Option<f64>,
+    /// Pull of a member's values towards the common ones in a round (FedProx), for data that differ
+    /// much; not with a trainer command [default: 0]
+    #[arg(long, value_name = "MU")]
+    pub proximal: Option<f64>,
+    /// What a member's optimiser starts a round with; `kept` needs 16 bytes of disk for each value
+    /// of the adapter, and the built-in trainer [default: fresh]
+    #[arg(long, value_enum)]
+    pub local_optimizer: Option<LocalOptimizerName>,
     /// Prompt template: `alpaca`, `chatml`, `vicuna` or `model` (the model's own)
     #[arg(long, value_name = "NAME")]
     pub template: Option<String>,
@@ -159,7 +134,7 @@ pub struct TermsFlags {
     pub server_rate: Option<f64>,
     /// What is done with the opened mean; `momentum` if --server-momentum is given, else `plain`
     #[arg(long, value_enum)]
-    pub server_optimizer: Option<server::OptimizerName>,
+    pub server_optimizer: Option<OptimizerName>,
     /// Momentum of the server optimiser, 0 to below 1 [default: 0.9]
     #[arg(long, value_name = "SHARE")]
     pub server_momentum: Option<f64>,
@@ -172,12 +147,14 @@ pub struct TermsFlags {
     /// Whether members measure together how well the common adapter does; `off` unless given
     #[arg(long, value_enum)]
     pub evaluation: Option<EvaluationName>,
-    /// With `--evaluation mean`: rounds without a better loss of its own after which a member says so; once a quorum does,
-    /// the training ends early
+    /// With `--evaluation mean`: rounds without a better loss of its own after which a member says
+    /// so; once a quorum does, the training ends early
     #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub stop_after: Option<u32>,
-    /// With --stop-after: rounds that still train then, while the learning rate falls to --lr-final [default: 3]
-    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(0..=10_000), requires = "stop_after")]
+    /// With --stop-after: rounds that still train then, while the learning rate falls to --lr-final
+    /// [default: 3]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    #[arg(requires = "stop_after")]
     pub stop_fall: Option<u32>,
     /// Largest weight that a member may declare, with `--weights declared` [default: 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
@@ -211,6 +188,28 @@ const SMALL: Base = Base {
     rate: 1e-3,
     rate_final: 1e-4,
     round_minutes: 60,
+};
+
+const STANDARD: Base = Base {
+    rounds: 24,
+    steps: 10,
+    batch: 8,
+    sequence: 512,
+    rank: 16,
+    rate: 1e-3,
+    rate_final: 1e-4,
+    round_minutes: 120,
+};
+
+const LARGE: Base = Base {
+    rounds: 60,
+    steps: 20,
+    batch: 16,
+    sequence: 1024,
+    rank: 32,
+    rate: 5e-4,
+    rate_final: 5e-5,
+    round_minutes: 480,
 };
 
 const PAPER: Base = Base {
@@ -271,6 +270,7 @@ pub fn terms(
             alpha: flags.alpha.unwrap_or(2 * rank),
             target_modules: targets,
             first: None,
+            rslora: flags.rslora,
         },
         training: Training {
             algorithm: flags.algorithm.unwrap_or(AlgorithmName::Rolora).into(),
@@ -279,6 +279,9 @@ pub fn terms(
             sequence_length: flags.seq.unwrap_or(base.sequence),
             learning_rate: rate,
             learning_rate_final: positive("--lr-final", final_rate)?,
+            rate_ratio: positive("--lr-ratio", flags.lr_ratio.unwrap_or(1.0))?,
+            proximal: proximal(flags.proximal.unwrap_or(0.0))?,
+            local_optimizer: flags.local_optimizer.map_or_else(LocalOptimizer::default, Into::into),
             max_gradient_norm: positive("gradient norm", 1.0)?,
             template: flags.template.clone().unwrap_or_else(|| "model".to_owned()),
         },
@@ -319,6 +322,17 @@ fn positive(flag: &str, value: f64) -> Result<Real, Failure> {
     Err(Failure::new(ErrorCode::InvalidRequest, format!("{value} is not above zero"))
         .at(flag)
         .next("give a number above zero"))
+}
+
+fn proximal(value: f64) -> Result<Real, Failure> {
+    if value < 0.0 {
+        let what = format!("{value} would push members apart");
+        return Err(Failure::new(ErrorCode::InvalidRequest, what)
+            .at("--proximal")
+            .next("give 0 or more"));
+    }
+    // Without the sign of a negative zero, which would be another manifest.
+    real("--proximal", value.abs())
 }
 
 fn real(flag: &str, value: f64) -> Result<Real, Failure> {

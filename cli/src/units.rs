@@ -1,7 +1,7 @@
 //! Human-readable numbers: with units, as many digits as are significant, the same everywhere.
 
 use fedshield_protocol::hidden::harmless_line;
-use fedshieldd::control::api::{Condition, MeanLoss, PairedDifference};
+use fedshieldd::control::api::{AnswerScore, Condition, MeanLoss, PairedDifference};
 
 /// Bytes in decimal units, three digits: `512 B`, `3.38 kB`, `1.20 MB`.
 #[must_use]
@@ -83,6 +83,15 @@ pub fn mean_loss_in_full(mean: Option<&MeanLoss>) -> String {
 #[must_use]
 pub fn interval(difference: Option<PairedDifference>) -> String {
     difference.map_or_else(|| "-".into(), |it| format!("{:.3} to {:.3}", it.low, it.high))
+}
+
+/// How many answers equal the reference, and the mean F1 of their words: `7 of 10`, `0.842`.
+#[must_use]
+pub fn answers(score: Option<AnswerScore>) -> [String; 2] {
+    match score {
+        Some(it) => [format!("{} of {}", it.equal, it.compared), format!("{:.3}", it.f1)],
+        None => ["-".to_owned(), "-".to_owned()],
+    }
 }
 
 /// A difference of losses in words: what it is, how sure it is, and whether it means anything.

@@ -54,6 +54,7 @@ fn adapter() -> (GlobalAdapter, Vec<u8>) {
         rank: 2,
         alpha: 4.0,
         target_modules: [Projection::QProj, Projection::VProj].to_vec(),
+        ..AdapterSpec::default()
     };
     let layout = AdapterLayout::new(&model.config, &spec).unwrap();
     let settings =

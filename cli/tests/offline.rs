@@ -136,6 +136,24 @@ fn a_ledger_without_its_manifest_says_what_is_missing() {
 }
 
 #[test]
+fn a_file_of_which_nothing_is_left_to_train_on_is_told_why() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("one.jsonl"), "{\"instruction\":\"a\",\"output\":\"b\"}\n")
+        .unwrap();
+    let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets/base");
+    let base = base.to_str().unwrap();
+    for (arguments, named) in [
+        (&["--held-out-fraction", "0.999"][..], ": 1 are held out or for the test"),
+        (&["--held-out-fraction", "0", "--seq", "2"], "raise --seq"),
+    ] {
+        let check = ["data", "check", "one.jsonl", "--model", base, "--template", "vicuna"];
+        let output = cli(folder.path(), &[&check, arguments].concat());
+        assert_eq!(output.status.code(), Some(22), "{arguments:?}");
+        assert!(stderr(&output).contains(named), "{arguments:?} {}", stderr(&output));
+    }
+}
+
+#[test]
 fn init_makes_a_home_once_and_config_check_says_what_the_daemon_would() {
     let folder = tempfile::tempdir().unwrap();
     let assets = Path::new(env!("CARGO_MANIFEST_DIR")).join("../core/train/assets");

@@ -4,10 +4,12 @@
 //! (`disk_space`); `network` and `jobs` turn arrivals and results into events; `collect` removes
 //! objects
 //! of rounds that are over; `reports` keeps the operator-visible report of each finished round;
-//! `measure` takes the held-out loss in the `low_priority` pool; `standing` reports whether this
+//! `measure` takes the held-out loss in the `low_priority` pool, where `at_home` trains on once the
+//! federation is done; `standing` reports whether this
 //! node can take part and why not, `left_out` and `unreadable` which members delay rounds; `pause`
 //! and `farewell` handle not taking part.
 
+mod at_home;
 mod best_round;
 mod collect;
 mod data_watch;
@@ -56,6 +58,7 @@ use crate::jobs::Pipeline;
 use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::store::{CheckpointKey, Ledger};
+use at_home::WorkAtHome;
 use best_round::BestRound;
 use collect::Collector;
 use data_watch::DataWatch;
@@ -103,6 +106,8 @@ pub struct HostParts {
     pub nonce: Nonce,
     /// Authenticates the ledger's checkpoint of verified records.
     pub checkpoint: CheckpointKey,
+    /// Whether a personal adapter is made without being asked once the federation is done.
+    pub personal: bool,
 }
 
 /// A finished job, a timer, or a periodic check of free disk space or of this node's standing.
@@ -128,6 +133,7 @@ pub struct Host {
     refreshed_at: Instant,
     collector: Collector,
     measurer: Measurer,
+    at_home: WorkAtHome,
     /// Whether training gets worse from round to round.
     training: Trend,
     /// Whether the federation's mean does.
@@ -188,6 +194,13 @@ impl Host {
             refreshed_at: Instant::now(),
             collector: Collector::new(Arc::clone(&parts.objects), ended),
             measurer: Measurer::start(
+                parts.low_priority.clone(),
+                Arc::clone(&parts.pipeline),
+                Arc::clone(&parts.ledger),
+                Arc::clone(&parts.status),
+            ),
+            at_home: WorkAtHome::start(
+                parts.personal,
                 parts.low_priority.clone(),
                 Arc::clone(&parts.pipeline),
                 Arc::clone(&parts.ledger),
@@ -296,6 +309,7 @@ impl Host {
     pub fn stop(&mut self) {
         self.jobs.cancel_all();
         self.measurer.stop();
+        self.at_home.stop();
     }
 
     async fn handle(&mut self, event: Event) -> Result<(), HostError> {

@@ -59,16 +59,18 @@ mod settle;
 mod share;
 mod train;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Job, JobOutput};
 use fedshield_protocol::object::ObjectRef;
 
+pub(crate) use durable_state::OPTIMIZER_CONDITION;
 pub use durable_state::StoredSum;
 pub use error::PipelineError;
-pub use evaluate::AdapterKind;
 pub(crate) use evaluate::rounds_of_training_alone;
+pub use evaluate::{AdapterKind, Question};
 pub(crate) use export::README_FILE;
 pub use measure::HeldOutLoss;
 pub use observer::{ContributionSizes, Observer, ParsedPartial, Stage, TrainingStep};
@@ -82,6 +84,9 @@ use crate::objects::Objects;
 use crate::terms::MemberTerms;
 use durable_state::State;
 
+/// The examples that a round began with.
+type RoundData = Option<(Round, Arc<Examples>)>;
+
 /// One member's side of one federation.
 pub struct Pipeline {
     terms: MemberTerms,
@@ -94,7 +99,9 @@ pub struct Pipeline {
     state: Arc<Mutex<State>>,
     /// The examples that the round in progress began with; a second run of its training gets the
     /// same.
-    round_data: Arc<Mutex<Option<(Round, Arc<Examples>)>>>,
+    round_data: Arc<Mutex<RoundData>>,
+    /// Applied rounds after which nothing is trained any more.
+    end: Arc<AtomicU64>,
 }
 
 impl Pipeline {
@@ -113,7 +120,8 @@ impl Pipeline {
         durable::make_folder(&folder)?;
         let state = State::open(&folder, &terms, &learning, &objects, &secrets)?;
         let (state, round_data) = (Arc::new(Mutex::new(state)), Arc::default());
-        Ok(Self { terms, learning, objects, secrets, folder, observer, state, round_data })
+        let end = Arc::new(AtomicU64::new(terms.manifest.rounds));
+        Ok(Self { terms, learning, objects, secrets, folder, observer, state, round_data, end })
     }
 
     /// Runs one job to completion.
@@ -127,6 +135,11 @@ impl Pipeline {
         }
     }
 
+    /// The training ends after so many applied rounds: those of the terms, or fewer.
+    pub(crate) fn ends_after(&self, applied: u64) {
+        self.end.store(applied, Ordering::Relaxed);
+    }
+
     /// The same member with other terms: those of a round after the training was ended early.
     fn under(&self, terms: MemberTerms) -> Self {
         Self {
@@ -138,6 +151,7 @@ impl Pipeline {
             observer: Arc::clone(&self.observer),
             state: Arc::clone(&self.state),
             round_data: Arc::clone(&self.round_data),
+            end: Arc::clone(&self.end),
         }
     }
 

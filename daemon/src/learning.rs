@@ -14,16 +14,16 @@ use fedshield_protocol::ids::Digest;
 pub use fedshield_train::ComputeDevice;
 use fedshield_train::TrainError;
 use fedshield_train::adapter::AdapterRendering;
-use fedshield_train::data::{Reading, TokenizedExample, check_examples};
-use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
+use fedshield_train::data::{DataSet, Reading, TokenizedExample, check_examples};
+use fedshield_train::federated::{AdapterLayout, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
-use fedshield_train::{Progress, RoundResult, TrainSettings, Trainer, Valid};
+use fedshield_train::{Progress, RoundResult, RoundTask, TrainSettings, Trainer, Valid};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
 use crate::terms::MemberTerms;
-pub(crate) use alone::AloneTask;
+pub(crate) use alone::{AloneTask, LocalRun};
 pub use command::CommandSettings;
 pub(crate) use command::answer_guard;
 use command::{CommandTrainer, RequestSettings, Run};
@@ -202,15 +202,6 @@ pub struct Learning {
     first_adapter: PathBuf,
 }
 
-/// One training run.
-pub(crate) struct Task<'a> {
-    /// The adapter to start from.
-    pub(crate) global: &'a GlobalAdapter,
-    pub(crate) settings: &'a Valid<FederatedSettings>,
-    /// Seed of the order of the examples.
-    pub(crate) seed: [u8; 32],
-}
-
 impl Learning {
     /// Current number of training examples.
     #[must_use]
@@ -221,6 +212,14 @@ impl Learning {
     /// The current examples. A computation holds them until it ends, whatever changes meanwhile.
     pub(crate) fn examples(&self) -> Arc<Examples> {
         self.data.current()
+    }
+
+    /// Reads files whose examples are measured on and nothing else; `None` without any.
+    ///
+    /// # Errors
+    /// [`PipelineError::Data`]: names the file and line.
+    pub(crate) fn read_apart(&self, files: &[PathBuf]) -> Result<Option<DataSet>, PipelineError> {
+        self.data.read_apart(files).map_err(PipelineError::Data)
     }
 
     /// See [`Pipeline::look_at_data`](crate::jobs::Pipeline::look_at_data).
@@ -286,12 +285,12 @@ impl Learning {
     /// train: the factors of round `global.applied()` after local training on `examples`.
     pub(crate) fn train(
         &self,
-        task: &Task<'_>,
+        task: &RoundTask<'_>,
         examples: &Examples,
         cancel: &CancellationToken,
         on_step: &dyn Fn(TrainingStep),
     ) -> Result<RoundResult, PipelineError> {
-        let Task { global, settings, seed } = *task;
+        let RoundTask { global, settings, seed, .. } = *task;
         if let Some(command) = &self.command {
             let run = Run {
                 purpose: "round",
@@ -308,7 +307,7 @@ impl Learning {
             on_step(TrainingStep::from(step));
             if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
         };
-        match self.trainer()?.train_round(global, settings, seed, &examples.set, &mut progress) {
+        match self.trainer()?.train(task, &examples.set, &mut progress) {
             Err(TrainError::Cancelled { .. }) => Err(PipelineError::Cancelled),
             other => Ok(other?),
         }

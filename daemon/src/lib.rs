@@ -12,6 +12,7 @@
 )]
 
 mod adapter_export;
+mod comparing;
 pub mod conditions;
 pub mod config;
 pub mod control;

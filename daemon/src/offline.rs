@@ -8,6 +8,7 @@ mod export;
 mod home;
 mod merge;
 mod recorded;
+mod step;
 mod targets;
 
 use std::path::{Path, PathBuf};
@@ -20,7 +21,7 @@ use fedshield_train::text::{Template, TextTokenizer};
 pub use chat::{Chat, ChatQuestion, Speaker, Spoken};
 pub use data::{DataQuestion, check_data};
 pub use evaluate::{
-    AdapterScore, AnswerScore, EvaluateQuestion, EvaluateReport, SampleAnswers, Score, evaluate,
+    AdapterScore, EvaluateQuestion, EvaluateReport, SampleAnswers, Score, evaluate,
 };
 pub use export::{
     GgufAdapterReport, PeftFolderReport, adapter_to_gguf, adapter_with_names, scratch_folder,
@@ -33,10 +34,11 @@ pub use fedshield_train::data::{
 pub use fedshield_train::federated::AdapterSpec;
 pub use fedshield_train::load::Precision;
 pub use fedshield_train::text::TemplateDate;
-pub use fedshield_train::{Answer, AnswerEnd, PairedDifference, Sampling};
+pub use fedshield_train::{Answer, AnswerEnd, AnswerScore, PairedDifference, Sampling};
 pub use home::OfflineHome;
 pub use merge::{MergeQuestion, MergeReport, MergedForm, merge};
 pub use recorded::check_recorded;
+pub use step::{StepCost, StepQuestion, measure_step};
 pub use targets::{TargetModules, target_modules};
 
 use crate::error_code::ErrorCode;

@@ -15,15 +15,15 @@ use fedshield_protocol::manifest::{
 use fedshield_train::Valid;
 use fedshield_train::adapter::AdapterRendering;
 use fedshield_train::federated::{
-    AdapterSpec, Algorithm, FederatedSettings, LearningRate, PruneRule, PruneSchedule,
-    ServerOptimizer,
+    AdapterSpec, Algorithm, FederatedSettings, LearningRate, LocalOptimizer, PruneRule,
+    PruneSchedule, ServerOptimizer,
 };
 use fedshield_train::model::Projection;
 use fedshield_train::text::{Template, TemplateDate};
 
 use crate::encryption::{self, share_index};
 use crate::jobs::PipelineError;
-pub use estimate::{MOST_PASSES, UpdateSizes, passes};
+pub use estimate::{MOST_PASSES, UpdateSizes, passes, width};
 pub use unusual::unusual;
 
 /// The terms of a federation, and which of its members this is.
@@ -90,10 +90,10 @@ impl MemberTerms {
         self.manifest.evaluation == Evaluation::Mean
     }
 
-    /// Whether no round trains after `applied` applied ones.
+    /// Whether the round after `applied` applied ones trains nothing and measures the final adapter.
     #[must_use]
-    pub const fn is_trained(&self, applied: u64) -> bool {
-        applied >= self.end
+    pub fn is_trained(&self, applied: u64) -> bool {
+        self.measures() && applied >= self.end
     }
 
     /// The terms of a round after the members ended the training early, whose learning rate falls
@@ -220,18 +220,26 @@ fn settings_of(terms: &TermsFields) -> Result<FederatedSettings, PipelineError> 
             rank: terms.adapter.rank as usize,
             alpha: f64::from(terms.adapter.alpha),
             target_modules,
+            rslora: terms.adapter.rslora,
         },
         algorithm: match training.algorithm {
             manifest::Algorithm::Rolora => Algorithm::RoLora,
             manifest::Algorithm::Ffa => Algorithm::Ffa,
             manifest::Algorithm::Fedit => Algorithm::FedIt,
             manifest::Algorithm::FedSb => Algorithm::FedSb,
+            manifest::Algorithm::Halves => Algorithm::Halves,
         },
         steps: training.steps_per_round as usize,
         learning_rate: LearningRate {
             peak: training.learning_rate.get(),
             last: training.learning_rate_final.get(),
             rounds: terms.rounds,
+        },
+        rate_ratio: training.rate_ratio.get(),
+        proximal: training.proximal.get(),
+        local_optimizer: match training.local_optimizer {
+            manifest::LocalOptimizer::Fresh => LocalOptimizer::Fresh,
+            manifest::LocalOptimizer::Kept => LocalOptimizer::Kept,
         },
         prune: PruneSchedule {
             rule: match pruning.rule {
@@ -246,21 +254,27 @@ fn settings_of(terms: &TermsFields) -> Result<FederatedSettings, PipelineError> 
         },
         score_decay: pruning.memory.get(),
         clip_factor: terms.encryption.clip.get(),
-        server: match terms.server_optimizer {
-            manifest::ServerOptimizer::Plain { rate } => ServerOptimizer::Plain { eta: rate.get() },
-            manifest::ServerOptimizer::Momentum { rate, momentum } => {
-                ServerOptimizer::Momentum { eta: rate.get(), beta: momentum.get() }
-            }
-            manifest::ServerOptimizer::Adam { rate, beta1, beta2, epsilon } => {
-                ServerOptimizer::Adam {
-                    eta: rate.get(),
-                    beta1: beta1.get(),
-                    beta2: beta2.get(),
-                    epsilon: epsilon.get(),
-                }
-            }
-        },
+        server: server_of(terms.server_optimizer),
     })
+}
+
+fn server_of(terms: manifest::ServerOptimizer) -> ServerOptimizer {
+    use manifest::ServerOptimizer as Agreed;
+    match terms {
+        Agreed::Plain { rate } => ServerOptimizer::Plain { eta: rate.get() },
+        Agreed::Momentum { rate, momentum } => {
+            ServerOptimizer::Momentum { eta: rate.get(), beta: momentum.get() }
+        }
+        Agreed::Nesterov { rate, momentum } => {
+            ServerOptimizer::Nesterov { eta: rate.get(), beta: momentum.get() }
+        }
+        Agreed::Adam { rate, beta1, beta2, epsilon } => ServerOptimizer::Adam {
+            eta: rate.get(),
+            beta1: beta1.get(),
+            beta2: beta2.get(),
+            epsilon: epsilon.get(),
+        },
+    }
 }
 
 #[cfg(test)]

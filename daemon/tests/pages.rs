@@ -16,7 +16,7 @@ use fedshield_protocol::status::{Activity, Attendance, MemberStatus, Phase, Stat
 use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{
     AdapterKind, Comparison, Condition, FederationSummary, HeldOut, MeanLoss, MeasuredOn,
-    NodeState, NodeStatus, RoundOutcome, RoundReport, Severity, Waiting, WorkProgress,
+    NodeState, NodeStatus, OnSample, RoundOutcome, RoundReport, Severity, Waiting, WorkProgress,
 };
 use fedshieldd::control::{ControlCommand, ControlPort, control_channel};
 use fedshieldd::http::{HttpError, HttpServer, MemberMetrics, Metrics, NetworkMetrics};
@@ -101,6 +101,7 @@ fn status() -> NodeStatus {
             common: 1.6,
             best: AdapterKind::Personal,
             best_loss: 1.55,
+            on_sample: OnSample { sample: Digest([5; 32]), alone: Some(2.7), best: 1.7 },
         }),
         held_out: Some(HeldOut {
             round: Round(1),
@@ -108,6 +109,7 @@ fn status() -> NodeStatus {
             base: Some(3.0),
             examples: 64,
             tokens: 4000,
+            sample: Some(Digest([5; 32])),
         }),
         waiting: Some(Waiting {
             text: "3 of 4 are enough".into(),
@@ -444,6 +446,9 @@ async fn a_browser_shows_hostile_names_as_text() {
         "best 1.5500 (personal), on 40 test examples of this node, after 2 applied rounds",
         "axis cut: it does not begin at zero",
         "Held-out loss from 2.500 to 2.250 over 2 rounds",
+        // Lines of the same examples stand beside the curve.
+        "Base model, held out: 3.000. Alone, held out: 2.700. Best (personal), held out: 1.700.",
+        "<title>alone, held out: 2.7000</title>",
         "all, on the wire",
     ] {
         assert!(page.contains(shown), "{shown} in {page}");

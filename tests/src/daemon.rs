@@ -209,6 +209,19 @@ impl Daemon {
         self.log.join("\n")
     }
 
+    /// The most memory that the process has had so far, as the system counts it; 0 where it does not
+    /// say.
+    ///
+    /// # Panics
+    /// If the process does not run.
+    pub fn peak_memory_kib(&self) -> u64 {
+        let id = self.child.as_ref().expect("the daemon runs").id();
+        let status = std::fs::read_to_string(format!("/proc/{id}/status")).unwrap_or_default();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+        let number = line.and_then(|line| line.split_whitespace().next());
+        number.and_then(|number| number.parse().ok()).unwrap_or(0)
+    }
+
     /// The last 40 lines of the log.
     pub fn tail(&mut self) -> String {
         self.log.extend(self.lines.try_iter());

@@ -12,7 +12,7 @@ mod work;
 
 pub use daemon::Daemon;
 pub use federation::{Federation, Terms, eventually, expected, make_home, phrase_of};
-pub use parties::{Party, carry, contribution, parties, run};
+pub use parties::{Party, carry, contribution, parties, party, run};
 pub use program::{Program, Run, signal};
 pub use small_disk::SmallDisk;
 pub use steps::Step;

@@ -47,9 +47,17 @@ impl Party {
 
     /// The pipeline of another incarnation, on the same disk.
     pub fn restarted(&self) -> Pipeline {
+        self.observed(Arc::new(NoObserver))
+    }
+
+    /// The same with an observer of its jobs.
+    ///
+    /// # Panics
+    /// If the pipeline does not open.
+    pub fn observed(&self, observer: Arc<dyn Observer>) -> Pipeline {
         let (terms, learning) = (self.pipeline.terms().clone(), Arc::clone(&self.learning));
         let (objects, secrets) = (Arc::clone(&self.objects), Arc::clone(&self.secrets));
-        Pipeline::open(terms, learning, objects, secrets, self.folder.clone(), Arc::new(NoObserver))
+        Pipeline::open(terms, learning, objects, secrets, self.folder.clone(), observer)
             .expect("the pipeline opens")
     }
 }
@@ -78,6 +86,7 @@ fn manifest(base_model: Digest, count: u16) -> Manifest {
             alpha: 4,
             target_modules: vec!["q_proj".to_owned(), "v_proj".to_owned()],
             first: None,
+            rslora: false,
         },
         training: Training {
             steps_per_round: 1,
@@ -95,7 +104,8 @@ fn manifest(base_model: Digest, count: u16) -> Manifest {
     }
 }
 
-fn party(folder: &Path, members: u16, index: u16) -> Party {
+/// One member of a federation of so many whose manifest `change` has changed.
+pub fn party(folder: &Path, members: u16, index: u16, change: impl FnOnce(&mut Manifest)) -> Party {
     let domains = Work::domains();
     let sources = LearningSources {
         model: Work::model(),
@@ -111,8 +121,9 @@ fn party(folder: &Path, members: u16, index: u16) -> Party {
         ..LearningSources::default()
     };
     let model = OpenedModel::open(sources).expect("the model reads");
-    let valid =
-        ValidManifest::check(manifest(model.digest(), members)).expect("the manifest is valid");
+    let mut manifest = manifest(model.digest(), members);
+    change(&mut manifest);
+    let valid = ValidManifest::check(manifest).expect("the manifest is valid");
     let terms = MemberTerms::new(&valid, MemberIndex(index)).expect("the terms are known");
     let learning = Arc::new(model.prepare(&terms).expect("the data reads"));
     let home = folder.join(index.to_string());
@@ -155,5 +166,5 @@ pub fn carry(parties: &[Party], from: usize, object: &ObjectRef) {
 
 /// A federation of so many members, with their homes in `folder`.
 pub fn parties(folder: &Path, members: u16) -> Vec<Party> {
-    (0..members).map(|index| party(folder, members, index)).collect()
+    (0..members).map(|index| party(folder, members, index, |_| ())).collect()
 }

@@ -119,7 +119,7 @@ fn the_means_in_the_ledger_are_those_of_the_members_own_losses() {
         if let Some(measured) = record.outcome.measured() {
             let global = before.as_ref().map(|object| adapter(&homes, object));
             let sum = plain.sum(global.as_ref());
-            println!(
+            eprintln!(
                 "round {}: {} of {} members, in the clear {}",
                 record.round,
                 measured.mean(),
@@ -227,7 +227,7 @@ fn members_that_have_stopped_improving_end_the_training() {
         .filter(|certified| certified.record.outcome.stops())
         .map(|certified| certified.record.applied)
         .collect();
-    println!("ended after {stops:?} applied rounds of {}", terms.rounds);
+    eprintln!("ended after {stops:?} applied rounds of {}", terms.rounds);
     let [ended] = stops[..] else { panic!("it ends once: {stops:?}") };
     let last = &ledger.last().expect("there are records").record;
     assert_eq!(last.applied, ended + 1, "one round more, at the last learning rate");

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
-use fedshieldd::control::api::{EvaluateRequest, Evaluation};
+use fedshieldd::control::api::{ErrorCode, EvaluateRequest, Evaluation, MOST_SAMPLES};
 use fedshieldd::home::Home;
 use indicatif::{ProgressBar, ProgressStyle};
 
@@ -27,6 +27,7 @@ const LOOK: Duration = Duration::from_secs(2);
 #[command(after_help = "Examples:
   fedshield-cli compare
   fedshield-cli compare --without-alone
+  fedshield-cli compare --data new-cases.jsonl
   fedshield-cli compare ./a ./b --model ./SmolLM2-135M --data test.jsonl
 
 At a node, an adapter is trained on from the common one and another one by itself, at the \
@@ -39,9 +40,14 @@ pub struct CompareArgs {
     /// With ADAPTER: the base model, a Hugging Face folder or a GGUF file
     #[arg(long, value_name = "PATH", requires = "adapters")]
     pub model: Option<PathBuf>,
-    /// With ADAPTER: files of examples; every one in them is evaluated
-    #[arg(long, value_name = "FILE", num_args = 1.., requires = "adapters")]
+    /// Files of examples to measure on instead of this node's test data; every one in them is
+    /// evaluated
+    #[arg(long, value_name = "FILE", num_args = 1..)]
     pub data: Vec<PathBuf>,
+    /// Show this many answers
+    #[arg(long, value_name = "N", default_value_t = 3)]
+    #[arg(value_parser = clap::value_parser!(u16).range(0..=i64::from(MOST_SAMPLES)))]
+    pub samples: u16,
     /// Train an adapter alone however long it takes [default: if it takes an hour at most]
     #[arg(long, conflicts_with = "adapters")]
     pub alone: bool,
@@ -59,7 +65,9 @@ pub struct CompareArgs {
 pub async fn run(args: &CompareArgs, home: &Home) -> Result<(), Failure> {
     let screen = Screen::new(args.json.json);
     if let Some(model) = &args.model {
-        let eval = EvalArgs::of(&args.adapters, model, &args.data, args.json);
+        let samples = usize::from(args.samples);
+        let eval =
+            EvalArgs { samples, ..EvalArgs::of(&args.adapters, model, &args.data, args.json) };
         return adapter::run(&AdapterCommand::Eval(Box::new(eval)), home).await;
     }
     let alone = match (args.alone, args.without_alone) {
@@ -67,15 +75,28 @@ pub async fn run(args: &CompareArgs, home: &Home) -> Result<(), Failure> {
         (_, true) => Some(false),
         _ => None,
     };
-    let evaluation = at_node(home, alone, &screen).await?;
+    let absolute = |path: &PathBuf| {
+        // The daemon has another working folder than this command.
+        path.canonicalize().map_err(|error| {
+            Failure::new(ErrorCode::DataUnreadable, format!("cannot find the data: {error}"))
+                .at(path.display())
+                .next("check the path for a typing error")
+        })
+    };
+    let data = args.data.iter().map(absolute).collect::<Result<_, _>>()?;
+    let request = EvaluateRequest { alone, data, samples: Some(args.samples) };
+    let evaluation = at_node(home, &request, &screen).await?;
     screen.answer(&evaluation, render::page)
 }
 
 /// The daemon's comparison; its progress is shown on a terminal.
-async fn at_node(home: &Home, alone: Option<bool>, screen: &Screen) -> Result<Evaluation, Failure> {
+async fn at_node(
+    home: &Home,
+    request: &EvaluateRequest,
+    screen: &Screen,
+) -> Result<Evaluation, Failure> {
     let daemon = connection::to(home);
-    let request = EvaluateRequest { alone };
-    let asked = daemon.evaluate(&request);
+    let asked = daemon.evaluate(request);
     tokio::pin!(asked);
     // Drawn on standard error, and only if that is a terminal.
     let bar = ProgressBar::new(0);

@@ -178,8 +178,17 @@ fn verdict(report: &DataReport, strict: bool) -> Result<(), Failure> {
             line: 0,
             unit: Unit::Line,
         };
-        let next = "name files with examples, or raise --seq if their answers are cut away";
-        return fails("there is no example to train on".to_owned(), &place, next);
+        let (what, next) = match report.held_out + report.test {
+            0 => (
+                String::new(),
+                "name files with examples, or raise --seq if their answers are cut away",
+            ),
+            apart => (
+                format!(": {apart} are held out or for the test"),
+                "add examples, or set smaller shares with --held-out-fraction and --test-fraction",
+            ),
+        };
+        return fails(format!("there is no example to train on{what}"), &place, next);
     }
     if strict && let Some(name) = report.unknown.keys().next() {
         let what = match report.unknown.len() {

@@ -3,6 +3,7 @@
 
 mod confirm;
 mod costs;
+mod learner;
 mod out;
 mod render;
 
@@ -12,11 +13,12 @@ use clap::{Args, Subcommand};
 use fedshield_protocol::hidden::{first_hidden, harmless};
 use fedshield_protocol::limits::MIN_MEMBERS;
 use fedshield_protocol::manifest::{Adapter, Terms, TermsFields};
-use fedshieldd::config::Overrides;
+use fedshieldd::config::{Config, Overrides};
 use fedshieldd::control::api::{ErrorCode, FoundRequest, NewFederation};
 use fedshieldd::first_adapter::{FirstAdapter, FirstAdapterError};
 use fedshieldd::home::Home;
 use fedshieldd::jobs::PipelineError;
+use fedshieldd::offline::StepCost;
 use fedshieldd::terms::{Plan, unusual};
 
 use super::JsonFlag;
@@ -25,8 +27,9 @@ use super::expect::ExpectFlag;
 use crate::connection;
 use crate::failure::Failure;
 use crate::screen::Screen;
-use crate::terms::{TermsFlags, TermsPreset, invalid, terms, terms_from_file};
+use crate::terms::{TermsFlags, TermsPreset, invalid, propose, terms, terms_from_file};
 pub(crate) use confirm::lines as phrase_lines;
+use costs::Known;
 use render::render;
 pub use render::{data_facts, terms_facts};
 
@@ -55,6 +58,7 @@ pub enum FederationCommand {
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:
   fedshield-cli federation new --name northern-hospitals --members 6
+  fedshield-cli federation new --name clinics --examples-each 400 --dry-run
   fedshield-cli federation new --name trial --preset paper --rounds 50 --lr 1e-4
   fedshield-cli federation new --name trial --dry-run > terms.toml
   fedshield-cli federation new --terms terms.toml")]
@@ -62,23 +66,28 @@ pub struct NewArgs {
     /// The name that members see
     #[arg(long, required_unless_present = "terms")]
     pub name: Option<String>,
-    /// Terms to start from; flags change them
-    #[arg(long, value_enum, default_value = "small")]
-    pub preset: TermsPreset,
+    /// Terms to start from; flags change them [default: by --examples-each, else small]
+    #[arg(long, value_enum)]
+    pub preset: Option<TermsPreset>,
     /// How many members are expected at most: sets the encryption's parameters
     #[arg(long, value_name = "N", default_value_t = 4)]
     pub members: u16,
-    /// About how many examples each member trains on: sets the rounds, so that each example is
-    /// trained on ten times at most
+    /// About how many examples each member trains on: proposes the preset, the rounds (each example
+    /// is trained on ten times at most), the learning rate for the node's model, and the time of a
+    /// round
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     pub examples_each: Option<u64>,
     /// Take the terms from a TOML file instead of preset and flags
     #[arg(long, value_name = "FILE", conflicts_with_all = ["preset", "members", "examples_each", "TermsFlags"])]
     pub terms: Option<PathBuf>,
     /// Start from this adapter (PEFT folder), which sets rank, alpha and projections; every member needs it
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["rank", "alpha", "target_modules"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["rank", "alpha", "target_modules", "rslora"])]
     pub adapter: Option<PathBuf>,
-    /// Print the terms as TOML and change nothing
+    /// Measure an optimiser step with the node's model, for the time of a round; with
+    /// --examples-each this is done for small models
+    #[arg(long)]
+    pub measure: bool,
+    /// Print the terms as TOML, and beside them what they cost a member, and change nothing
     #[arg(long)]
     pub dry_run: bool,
     /// Changes to the preset.
@@ -178,20 +187,9 @@ pub async fn run(command: &FederationCommand, home: &Home) -> Result<(), Failure
 }
 
 async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure> {
-    let mut terms = match &args.terms {
-        Some(path) => terms_from_file(path)?,
-        None => {
-            let name = args.name.as_deref().unwrap_or_default();
-            check_name(name)?;
-            let mut flags = args.flags.clone().for_model(model_of(home, screen).as_deref())?;
-            if let Some(examples) = args.examples_each {
-                flags
-                    .rounds
-                    .get_or_insert_with(|| costs::rounds(examples, args.preset, &args.flags));
-            }
-            terms(name, args.preset, args.members, &flags)?
-        }
-    };
+    let node = node_of(home, screen);
+    let known = Known { members: args.members, examples: args.examples_each, node: node.as_ref() };
+    let (mut terms, cost) = chosen(args, &known, screen)?;
     let first = match &args.adapter {
         None => None,
         Some(folder) => {
@@ -215,8 +213,7 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
         // What needs neither model nor data is checked here, as the daemon will check it.
         Plan::of_terms(&terms, MIN_MEMBERS).map_err(|error| terms_failure(&error))?;
         out::warn(screen, &unusual(&terms));
-        let model = model_of(home, screen);
-        for line in costs::lines(&terms, args.members, args.examples_each, model.as_deref())? {
+        for line in known.lines(&terms, cost.as_ref())? {
             screen.remark(&line);
         }
         return screen.answer(&terms, |terms, _| toml_of(terms));
@@ -238,10 +235,36 @@ async fn new(args: &NewArgs, home: &Home, screen: &Screen) -> Result<(), Failure
     })
 }
 
-/// The base model of a home's configuration, if there is one.
-fn model_of(home: &Home, screen: &Screen) -> Option<PathBuf> {
+/// The terms of the file, or those that flags make of a preset, what is not said proposed by what
+/// is known; and what an optimiser step takes here, if it was measured.
+fn chosen(
+    args: &NewArgs,
+    known: &Known<'_>,
+    screen: &Screen,
+) -> Result<(Terms, Option<StepCost>), Failure> {
+    if let Some(path) = &args.terms {
+        let terms = terms_from_file(path)?;
+        let cost = known.measure(&terms, args.measure)?;
+        return Ok((terms, cost));
+    }
+    let name = args.name.as_deref().unwrap_or_default();
+    check_name(name)?;
+    let preset = args.preset.unwrap_or_else(|| propose::preset_for(args.examples_each));
+    let mut flags = args.flags.clone().for_model(known.model())?;
+    known.propose(preset, &mut flags, screen);
+    let made = terms(name, preset, args.members, &flags)?;
+    let cost = known.measure(&made, args.measure)?;
+    let Some(measured) = cost.as_ref().filter(|_| flags.round_minutes.is_none()) else {
+        return Ok((made, cost));
+    };
+    flags.round_minutes = Some(known.round_minutes(&made, measured)?);
+    Ok((terms(name, preset, args.members, &flags)?, cost))
+}
+
+/// The configuration of the home, if there is one.
+fn node_of(home: &Home, screen: &Screen) -> Option<Config> {
     let config = home.config().exists().then(|| load(home, &Overrides::default(), screen));
-    config?.ok()?.model.path
+    config?.ok()
 }
 
 /// The adapter's shape for a manifest, with its name.
@@ -262,6 +285,8 @@ fn adapter_terms(first: &FirstAdapter) -> Result<Adapter, Failure> {
         alpha: alpha as u32,
         target_modules: modules.collect(),
         first: Some(first.digest),
+        // Its scale is written as a plain one, whatever the rule that its files name.
+        rslora: false,
     })
 }
 

@@ -11,6 +11,7 @@ use fedshieldd::control::api::{
     JoinRequest, NewFederation, NodeState, NodeStatus, WhichAdapter,
 };
 use fedshieldd::identity::Protection;
+use tokio::task::JoinSet;
 
 use super::DemoArgs;
 use super::cast::Part;
@@ -46,7 +47,7 @@ pub(super) fn init(
             let data = part.training_file(&work.path().join("data").join(&part.name))?;
             make_node(&NewNode {
                 home: home.clone(),
-                config: config(args, model, part, data),
+                config: config(args, model, part, data, parts.len()),
                 protection: Protection::None,
             })?;
             Ok(home)
@@ -54,8 +55,15 @@ pub(super) fn init(
         .collect()
 }
 
+/// Threads of each of `members` daemons that all compute at the same time. With more threads than
+/// cores they would only wait for each other.
+fn threads_each(members: usize) -> usize {
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    (cores / members.max(1)).max(1)
+}
+
 /// Listens on loopback, on any free port.
-fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
+fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf, members: usize) -> Config {
     let apart = |file: &Option<PathBuf>| file.iter().cloned().collect::<Vec<PathBuf>>();
     let (held_out, test) = (apart(&part.held_out), apart(&part.test));
     Config {
@@ -73,6 +81,9 @@ fn config(args: &DemoArgs, model: &Path, part: &Part, data: PathBuf) -> Config {
         },
         training: TrainingConfig {
             base_precision: args.base_precision,
+            threads: threads_each(members),
+            // The demo asks for it, and waits for it.
+            personal: false,
             ..TrainingConfig::default()
         },
         http: HttpConfig { listen: Some(([127, 0, 0, 1], 0).into()), ..HttpConfig::default() },
@@ -88,6 +99,7 @@ pub(super) async fn federate(
     homes: &[PathBuf],
     terms: Terms,
     work: &WorkFolder,
+    samples: u16,
 ) -> Result<(DemoReport, Option<Failure>), Failure> {
     for (part, home) in parts.iter().zip(homes) {
         nodes.start(&part.name, home)?;
@@ -95,7 +107,7 @@ pub(super) async fn federate(
     let started = Instant::now();
     let (members, death) = nodes.split();
     tokio::select! {
-        result = play(members, terms, work, started) => result,
+        result = play(members, terms, work, samples, started) => result,
         failure = death => Err(failure),
     }
 }
@@ -104,6 +116,7 @@ async fn play(
     nodes: &[Node],
     terms: Terms,
     work: &WorkFolder,
+    samples: u16,
     started: Instant,
 ) -> Result<(DemoReport, Option<Failure>), Failure> {
     for node in nodes {
@@ -115,7 +128,7 @@ async fn play(
     found(owner, others, terms).await?;
     watch(nodes).await?;
     let federation_seconds = started.elapsed().as_secs_f64();
-    let outcomes = measure(nodes, work).await?;
+    let outcomes = measure(nodes, work, samples).await?;
     let folder = work.path().join("ledger");
     let ledger = ledger::export(&owner.connection(), owner.home(), &folder).await?;
     let verified = ledger::verify_file(&ledger);
@@ -212,24 +225,36 @@ async fn statuses(nodes: &[Node]) -> Result<Vec<NodeStatus>, Failure> {
     Ok(list)
 }
 
-/// evaluate and adapter export at each member, one after the other: each uses all cores.
-async fn measure(nodes: &[Node], work: &WorkFolder) -> Result<Vec<MemberOutcome>, Failure> {
-    let mut outcomes = Vec::with_capacity(nodes.len());
-    for node in nodes {
-        say(&format!("{} trains at home and compares base, alone, common and best", node.name));
-        let daemon = node.connection();
-        let evaluation = daemon.evaluate(&EvaluateRequest::default()).await?;
-        let directory = work.path().join("adapters").join(&node.name);
-        let export = daemon
-            .export(&ExportRequest { directory, which: WhichAdapter::Common, round: None })
-            .await?;
-        outcomes.push(MemberOutcome {
-            name: node.name.clone(),
-            rounds: daemon.rounds().await?,
-            evaluation,
-            adapter: export.directory,
-            exported: export.adapter_digest,
+/// evaluate and adapter export, at all members at the same time as in the rounds. `samples`
+/// questions are answered at each.
+async fn measure(
+    nodes: &[Node],
+    work: &WorkFolder,
+    samples: u16,
+) -> Result<Vec<MemberOutcome>, Failure> {
+    say("the members train at home and compare base, alone, common and best");
+    let mut measuring = JoinSet::new();
+    for (place, node) in nodes.iter().enumerate() {
+        let (name, daemon) = (node.name.clone(), node.connection());
+        let directory = work.path().join("adapters").join(&name);
+        measuring.spawn(async move {
+            let request = EvaluateRequest { samples: Some(samples), ..EvaluateRequest::default() };
+            let evaluation = daemon.evaluate(&request).await?;
+            let which = WhichAdapter::Common;
+            let request = ExportRequest { directory, which, round: None };
+            let export = daemon.export(&request).await?;
+            let rounds = daemon.rounds().await?;
+            let (adapter, exported) = (export.directory, export.adapter_digest);
+            let outcome = MemberOutcome { name, rounds, evaluation, adapter, exported };
+            Ok::<_, Failure>((place, outcome))
         });
     }
-    Ok(outcomes)
+    let mut outcomes = Vec::with_capacity(nodes.len());
+    while let Some(measured) = measuring.join_next().await {
+        let measured =
+            measured.map_err(|error| Failure::new(ErrorCode::Internal, error.to_string()))?;
+        outcomes.push(measured?);
+    }
+    outcomes.sort_by_key(|(place, _)| *place);
+    Ok(outcomes.into_iter().map(|(_, outcome)| outcome).collect())
 }

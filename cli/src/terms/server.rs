@@ -14,6 +14,8 @@ pub enum OptimizerName {
     Plain,
     /// Adds --server-rate times a running sum of the means.
     Momentum,
+    /// Nesterov's momentum, as in DiLoCo.
+    Nesterov,
     /// Adam on the mean, with --server-momentum as its first decay.
     Adam,
 }
@@ -28,7 +30,7 @@ const ADAM_EPSILON: f64 = 1e-3;
 /// # Errors
 /// Names the flag that does not fit.
 pub(super) fn optimizer(flags: &TermsFlags) -> Result<ServerOptimizer, Failure> {
-    use OptimizerName::{Adam, Momentum, Plain};
+    use OptimizerName::{Adam, Momentum, Nesterov, Plain};
     let usual = if flags.server_momentum.is_some() { Momentum } else { Plain };
     let name = flags.server_optimizer.unwrap_or(usual);
     let refuse = |what: &str, flag: &str, next: &str| {
@@ -63,6 +65,7 @@ pub(super) fn optimizer(flags: &TermsFlags) -> Result<ServerOptimizer, Failure> 
     Ok(match name {
         Plain => ServerOptimizer::Plain { rate },
         Momentum => ServerOptimizer::Momentum { rate, momentum },
+        Nesterov => ServerOptimizer::Nesterov { rate, momentum },
         Adam => ServerOptimizer::Adam {
             rate,
             beta1: momentum,
@@ -90,6 +93,11 @@ mod tests {
         let with = |name, momentum| optimizer(&flags(name, momentum, Some(0.01))).unwrap();
         assert!(matches!(with(None, None), ServerOptimizer::Plain { .. }));
         assert!(matches!(with(None, Some(0.5)), ServerOptimizer::Momentum { .. }));
+        let nesterov = with(Some(OptimizerName::Nesterov), None);
+        let ServerOptimizer::Nesterov { rate, momentum } = nesterov else {
+            panic!("not Nesterov's momentum");
+        };
+        assert_eq!((rate.get(), momentum.get()), (0.01, 0.9));
         let ServerOptimizer::Adam { rate, beta1, .. } = with(Some(OptimizerName::Adam), Some(0.8))
         else {
             panic!("not Adam");

@@ -41,8 +41,11 @@ impl Chain {
 
     /// Whether every round that trains has been applied.
     pub(crate) const fn is_trained(&self) -> bool {
-        self.tip.applied >= self.rounds
-            || matches!(self.tip.stopped, Some(from) if self.tip.applied >= from.saturating_add(self.fall))
+        let end = match self.tip.stopped {
+            Some(from) => from.saturating_add(self.fall),
+            None => self.rounds,
+        };
+        self.tip.applied >= self.rounds || self.tip.applied >= end
     }
 
     /// The next record, which has been checked.

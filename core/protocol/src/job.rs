@@ -254,8 +254,8 @@ impl Job {
 pub struct UpdateShape {
     /// See [`CommitmentBody::layout`].
     pub layout: LayoutDigest,
-    /// The same of an update whose member has stopped improving: its commitment, which it has signed
-    /// and persisted, says so by naming this layout. `None` where members cannot say so.
+    /// The same of an update whose member has stopped improving: its commitment, which it has
+    /// signed and persisted, says so by naming this layout. `None` where members cannot say so.
     pub stalled: Option<LayoutDigest>,
     /// Length of a ciphertext in bytes.
     pub ciphertext_bytes: u64,

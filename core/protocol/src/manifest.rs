@@ -21,8 +21,8 @@ pub use signed::{
     ManifestSignatureError, SignedManifest, ValidManifest, is_founding_signature, sign_founding,
 };
 pub use terms::{
-    Adapter, Algorithm, Deadlines, Encryption, Evaluation, Pruning, PruningRule, Real,
-    ServerOptimizer, Stop, Training,
+    Adapter, Algorithm, Deadlines, Encryption, Evaluation, LocalOptimizer, Pruning, PruningRule,
+    Real, ServerOptimizer, Stop, Training,
 };
 pub use weights::Weights;
 

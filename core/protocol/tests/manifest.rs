@@ -6,8 +6,9 @@ mod fixture;
 use fedshield_fixtures::real;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::manifest::{
-    Evaluation, Manifest, ManifestSignatureError, Member, SignedManifest, Stop, Terms, TermsFields,
-    UncheckedDraft, ValidManifest, Weights,
+    Algorithm, Evaluation, LocalOptimizer, Manifest, ManifestSignatureError, Member,
+    ServerOptimizer, SignedManifest, Stop, Terms, TermsFields, UncheckedDraft, ValidManifest,
+    Weights,
 };
 use fixture::{manifest, signed_manifest};
 
@@ -185,11 +186,97 @@ fn the_date_of_templates_is_part_of_what_is_signed() {
         let error = SignedManifest::decode(&form(5)).unwrap_err().to_string();
         assert!(error.contains("a later version"), "{error}");
         assert!(SignedManifest::decode(&form(2)).is_err());
+        assert!(SignedManifest::decode(&form(4)).is_err());
         match ValidManifest::check(Manifest { template_date: Some(String::new()), ..before }) {
             Err(ManifestSignatureError::Invalid(error)) => {
                 assert_eq!(error.field, "template_date")
             }
             other => panic!("{other:?}"),
+        }
+    }
+}
+
+type Change = fn(&mut Manifest);
+
+/// What the fourth form is needed for, one field after the other.
+const LEARNERS_OPTIONS: [(&str, Change); 6] = [
+    ("rslora = true", |m| m.adapter.rslora = true),
+    ("rate_ratio = 4.0", |m| m.training.rate_ratio = real(4.0)),
+    ("proximal = 0.01", |m| m.training.proximal = real(0.01)),
+    ("local_optimizer = \"kept\"", |m| m.training.local_optimizer = LocalOptimizer::Kept),
+    ("algorithm = \"halves\"", |m| m.training.algorithm = Algorithm::Halves),
+    ("[server_optimizer.nesterov]", |m| {
+        m.server_optimizer = ServerOptimizer::Nesterov { rate: real(0.7), momentum: real(0.9) };
+    }),
+];
+
+/// Without them the bytes are those of earlier versions; with any of them they are of a form that
+/// these refuse by name.
+#[test]
+fn the_learners_options_are_part_of_what_is_signed() {
+    let (weights, date) = (Some(Weights::Equal), Some("2026-11-27".to_owned()));
+    for (weights, date) in [(None, None), (weights, None), (weights, date)] {
+        let before = Manifest { weights, template_date: date, ..manifest(4) };
+        let mut digests = vec![before.digest().unwrap()];
+        for (text, change) in LEARNERS_OPTIONS {
+            let mut with = before.clone();
+            change(&mut with);
+            ValidManifest::check(with.clone()).unwrap();
+            digests.push(with.digest().unwrap());
+            let toml = toml::to_string(&with).unwrap();
+            assert!(toml.contains(text), "{text} is not in\n{toml}");
+            assert_eq!(toml::from_str::<Manifest>(&toml).unwrap(), with);
+            assert!(!toml::to_string(&before).unwrap().contains(text));
+            let signed = SignedManifest { manifest: with, signatures: Vec::new() };
+            let bytes = signed.encode().unwrap();
+            assert_eq!(bytes[..2], [0, 4], "{text}");
+            assert_eq!(SignedManifest::decode(&bytes).unwrap(), signed);
+            for length in 0..bytes.len() {
+                assert!(SignedManifest::decode(&bytes[..length]).is_err(), "{text} {length}");
+            }
+        }
+        digests.sort();
+        digests.dedup();
+        assert_eq!(digests.len(), 1 + LEARNERS_OPTIONS.len());
+    }
+}
+
+/// Whatever has a place in an earlier form is not read from the fourth: no manifest has two
+/// encodings.
+#[test]
+fn a_manifest_without_new_fields_is_not_read_from_the_fourth_form() {
+    let mut with = Manifest { weights: Some(Weights::Equal), ..manifest(4) };
+    with.training.rate_ratio = real(4.0);
+    let bytes = SignedManifest { manifest: with, signatures: Vec::new() }.encode().unwrap();
+    let ratio = 4f64.to_le_bytes();
+    let at = bytes.windows(8).position(|window| window == ratio).unwrap();
+    let mut plain = bytes.clone();
+    plain[at..at + 8].copy_from_slice(&1f64.to_le_bytes());
+    let error = SignedManifest::decode(&plain).unwrap_err().to_string();
+    assert!(error.contains("canonical"), "{error}");
+}
+
+#[test]
+fn options_that_an_algorithm_does_not_have_are_refused() {
+    let table: [(&str, Change); 5] = [
+        ("training.rate_ratio", |m| m.training.rate_ratio = real(0.0)),
+        ("training.proximal", |m| m.training.proximal = real(-1.0)),
+        ("training.steps_per_round", |m| {
+            (m.training.algorithm, m.training.steps_per_round) = (Algorithm::Halves, 1);
+        }),
+        ("training.rate_ratio", |m| {
+            (m.training.algorithm, m.training.rate_ratio) = (Algorithm::FedSb, real(2.0));
+        }),
+        ("server_optimizer.nesterov.momentum", |m| {
+            m.server_optimizer = ServerOptimizer::Nesterov { rate: real(0.7), momentum: real(1.5) };
+        }),
+    ];
+    for (field, change) in table {
+        let mut wrong = manifest(4);
+        change(&mut wrong);
+        match ValidManifest::check(wrong) {
+            Err(ManifestSignatureError::Invalid(error)) => assert_eq!(error.field, field),
+            other => panic!("{field}: {other:?}"),
         }
     }
 }

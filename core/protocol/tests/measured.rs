@@ -27,7 +27,7 @@ fn sets_that_differ_by_one_member_tell_its_number() {
     let told = |earlier: Measured, later: Measured| {
         f64::from(earlier.sum - later.sum) / f64::from(Measured::ONE)
     };
-    println!("rounds  mean of five  mean of four  told of the fifth  in truth");
+    eprintln!("rounds  mean of five  mean of four  told of the fifth  in truth");
     let mut errors = Vec::new();
     for round in 0..4 {
         // The round that failed and its repetition start from the same adapter.
@@ -37,7 +37,7 @@ fn sets_that_differ_by_one_member_tell_its_number() {
         let next = opened(&losses(round + 1), &without);
         let near = told(earlier, next);
         for (rounds, later, told) in [("same", later, exact), ("next", next, near)] {
-            println!(
+            eprintln!(
                 "{round} {rounds}  {:.4}        {:.4}        {told:.4}             {:.4}",
                 earlier.mean(),
                 later.mean(),

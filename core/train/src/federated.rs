@@ -6,6 +6,7 @@
 
 mod algorithm;
 mod apply;
+mod bounds;
 mod codec;
 mod global;
 mod layout;
@@ -13,6 +14,7 @@ mod local;
 mod mask;
 mod middle;
 mod prune;
+mod rates;
 mod schedule;
 mod server;
 mod settings;
@@ -21,11 +23,14 @@ mod tests;
 
 pub use algorithm::Algorithm;
 pub use apply::{Rejection, UpdateSum};
+pub use bounds::RoundBounds;
+pub(crate) use codec::{Reader, put_floats};
 pub use global::GlobalAdapter;
 pub use layout::{AdapterLayout, AdapterSpec, Factor, ModuleShape};
 pub use mask::Mask;
 pub(crate) use middle::gradient_of_r;
 pub use prune::{LocalMemory, PrunedUpdate};
+pub use rates::StepRates;
 pub use schedule::{LearningRate, PruneRule, PruneSchedule};
 pub use server::ServerOptimizer;
-pub use settings::FederatedSettings;
+pub use settings::{FederatedSettings, LocalOptimizer};

@@ -24,10 +24,12 @@ mod valid;
 pub use error::{Result, TrainError};
 pub use memory::{Allocator, reuse_freed_memory};
 pub use train::{
-    AdamW, AdamWSettings, AloneSettings, Answer, AnswerEnd, ComputeDevice, Evaluation, ExampleLoss,
-    Generation, LocalSteps, OnCheckpoint, OnProgress, PairedDifference, Progress, RoundResult,
-    RoundStats, Sampling, StepGradient, StepReport, TrainSettings, Trainer, adapter_gradient,
-    adapter_logits, answer_device_probe, clip_global_norm, local_steps, mean_loss,
+    AdamW, AdamWSettings, AloneRun, AloneSettings, Answer, AnswerEnd, AnswerScore, ComputeDevice,
+    Evaluation, ExampleLoss, Found, Generation, LocalSettings, LocalSteps, Moments, OnCheckpoint,
+    OnProgress, OptimizerState, PairedDifference, Progress, RoundResult, RoundStats, RoundTask,
+    Sampling, Search, ShortAnswers, StepGradient, StepReport, Stepwise, TrainSettings, Trainer,
+    adapter_gradient, adapter_logits, answer_device_probe, clip_global_norm, local_steps,
+    mean_loss,
 };
 pub use valid::{Valid, Validate};
 

@@ -52,7 +52,7 @@ impl Scene {
         let result = trainer.train_round(&global, &settings, [1; 32], &data, &mut go_on)?;
         let mask = global.mask(&settings, [1; 32]);
         let mut memory = LocalMemory::new(&global);
-        memory.prune(&global, &result.theta, mask, settings.clip(0)).map(drop)
+        memory.prune(&global, &result.theta, mask, &settings).map(drop)
     }
 
     fn edit(&self, file: &str, from: &str, to: &str) {
@@ -310,7 +310,7 @@ fn a_nan_update_is_never_pruned_into_something_that_could_be_sent() {
     for bad in [f32::NAN, f32::INFINITY, f32::NEG_INFINITY] {
         theta[7] = bad;
         let mut memory = LocalMemory::new(&global);
-        let refused = memory.prune(&global, &theta, Mask::full(theta.len()), 1.0);
+        let refused = memory.prune(&global, &theta, Mask::full(theta.len()), &settings);
         assert!(matches!(refused, Err(TrainError::NotFinite { what: "update", .. })));
         assert_eq!(memory.pending_round(), None);
     }

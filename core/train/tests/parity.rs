@@ -4,14 +4,14 @@
 use std::path::{Path, PathBuf};
 
 use fedshield_train::adapter::{export_peft, import_peft};
-use fedshield_train::federated::{Algorithm, Factor, FederatedSettings, GlobalAdapter};
+use fedshield_train::federated::{Algorithm, Factor, FederatedSettings, GlobalAdapter, StepRates};
 use fedshield_train::load::{FolderSource, SafetensorsSource};
 use fedshield_train::model::{
     BasePrecision, Batch, Decoder, ModelConfig, TensorSource, TokenSequence,
 };
 use fedshield_train::{
-    AdamW, AdamWSettings, ComputeDevice, StepGradient, Valid, adapter_gradient, adapter_logits,
-    clip_global_norm, local_steps,
+    AdamW, AdamWSettings, ComputeDevice, LocalSettings, OptimizerState, StepGradient, Valid,
+    adapter_gradient, adapter_logits, clip_global_norm, local_steps,
 };
 use fedshield_train_tools::BaseWeights;
 
@@ -169,7 +169,9 @@ fn steps_of_a_round() {
     let (_, _, batch) = case.batch();
     let batches = [batch.clone(), batch];
     let (optimizer, bound) = (AdamWSettings::default(), 0.5);
-    let mut steps = local_steps(&case.decoder, &adapter, optimizer, bound);
+    let local = LocalSettings { optimizer, max_gradient_norm: bound, proximal: 0.0 };
+    let fresh = OptimizerState::default();
+    let mut steps = local_steps(&case.decoder, &adapter, &local, &fresh).unwrap();
     let mut theta = adapter.trained_values();
     let mut adam = AdamW::new(optimizer, theta.len());
     for _ in 0..3 {
@@ -178,7 +180,7 @@ fn steps_of_a_round() {
         let norm = clip_global_norm(&mut whole.gradient, bound);
         adam.step(&mut theta, &whole.gradient, 1e-3);
         adapter = adapter.with_trained(&theta).unwrap();
-        let report = steps.step(&batches, 1e-3).unwrap();
+        let report = steps.step(&batches, StepRates::all(1e-3)).unwrap();
         assert_same("loss", &[report.loss as f32], &[whole.loss as f32]);
         assert_same("norm", &[report.gradient_norm as f32], &[norm as f32]);
     }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use fedshield_train::Valid;
-use fedshield_train::adapter::{PeftAdapter, export_peft};
+use fedshield_train::adapter::{Adapter, PeftAdapter, export_peft};
 use fedshield_train::federated::{AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter};
 use fedshield_train::model::ModelConfig;
 
@@ -60,4 +60,54 @@ fn another_value_alpha_or_shape_is_another_adapter() {
     assert_ne!(first, digest("values", 2, 4.0, 2));
     assert_ne!(first, digest("alpha", 2, 8.0, 1));
     assert_ne!(first, digest("rank", 4, 4.0, 1));
+}
+
+/// The files say `use_rslora`, so PEFT computes the same scale; they are accepted back as a round's
+/// result and as a new federation's first adapter.
+#[test]
+fn an_adapter_with_rslora_says_so_in_its_files_and_comes_back() {
+    let json = r#"{"model_type": "llama", "hidden_size": 8, "intermediate_size": 12,
+        "num_hidden_layers": 1, "num_attention_heads": 2, "vocab_size": 16}"#;
+    let config = ModelConfig::from_json(json, Path::new("shape")).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    // With rank 2 the plain alpha would be no whole number.
+    let settings = Valid::<FederatedSettings>::default()
+        .with(|it| {
+            (it.adapter.rank, it.adapter.alpha, it.adapter.rslora) = (2, 6.0, true);
+            it.algorithm = Algorithm::FedIt;
+        })
+        .unwrap();
+    let layout = AdapterLayout::new(&config, &settings.adapter).unwrap();
+    let first = GlobalAdapter::new(layout, &settings, [1; 32]);
+    let theta: Vec<f32> = first.trained_values().iter().map(|value| value + 0.5).collect();
+    let trained = first.with_trained(&theta).unwrap();
+    let folder = out.path().join("adapter");
+    export_peft(&folder, &trained, "base").unwrap();
+    let path = folder.join("adapter_config.json");
+    let text = std::fs::read_to_string(&path).unwrap();
+    for field in ["\"use_rslora\": true", "\"lora_alpha\": 6", "\"r\": 2"] {
+        assert!(text.contains(field), "{field} is not in {text}");
+    }
+    let peft = PeftAdapter::open(&folder).unwrap();
+    peft.check_is(&trained).unwrap();
+    assert!(peft.check_is(&first).is_err());
+    assert_eq!(peft.round_result(&first, &config).unwrap(), theta);
+    // As the start of another federation, whose scale is a plain one.
+    let plain = settings.with(|it| it.adapter = peft.federated_spec()).unwrap();
+    assert!(!plain.adapter.rslora && plain.adapter.alpha == 9.0, "{}", plain.adapter);
+    let next = peft.global(&config, &plain).unwrap();
+    let changes = |adapter: &GlobalAdapter| -> Vec<f64> {
+        let of = |one: &fedshield_train::adapter::AdaptedProjection<'_>| {
+            one.b.iter().map(|b| one.scale() * f64::from(*b)).collect::<Vec<_>>()
+        };
+        adapter.projections().iter().flat_map(of).collect()
+    };
+    let pairs = changes(&trained).into_iter().zip(changes(&next));
+    assert!(pairs.into_iter().all(|(x, y)| (x - y).abs() < 1e-6));
+    // The same factors at the plain scale are another adapter.
+    std::fs::write(&path, text.replace("\"use_rslora\": true", "\"use_rslora\": false")).unwrap();
+    let other = PeftAdapter::open(&folder).unwrap();
+    let error = other.round_result(&first, &config).unwrap_err().to_string();
+    assert!(error.contains("alpha 6, rsLoRA"), "{error}");
+    assert!(other.check_is(&trained).is_err());
 }

@@ -40,17 +40,16 @@ fn two_members_learn_what_neither_has_alone() {
     let base = sets.each_ref().map(|set| trainer.evaluate(None, &set.train).unwrap().loss);
     let mut memories = [LocalMemory::new(&global), LocalMemory::new(&global)];
     for t in 0..10u8 {
-        let clip = settings.clip(global.applied());
         let scale = settings.scale(global.applied(), 16, 1);
         let mask = global.mask(&settings, [t; 32]);
         let mut sum = vec![0i64; mask.len()];
         for (set, memory) in sets.iter().zip(&mut memories) {
             let result = trainer.train_round(&global, &settings, [t; 32], set, &mut go_on).unwrap();
-            let update = memory.prune(&global, &result.theta, mask.clone(), clip).unwrap();
-            for (sum, value) in sum.iter_mut().zip(&update.values) {
+            let update = memory.prune(&global, &result.theta, mask.clone(), &settings).unwrap();
+            for (sum, value) in sum.iter_mut().zip(&*update.encoded()) {
                 *sum += (scale * f64::from(*value)).round() as i64;
             }
-            memory.spend(global.applied(), &mask, &update.values).unwrap();
+            memory.spend(global.applied(), &mask, &update.sent).unwrap();
         }
         let opened = UpdateSum { values: &sum, scale, weight_sum: 2, contributors: 2 };
         global = global.apply(&settings, &mask, &opened).unwrap();

@@ -92,6 +92,9 @@ pub struct TrainingConfig {
     pub compute_precision: ComputePrecision,
     /// Threads for training and encryption; 0: as many as the machine has cores.
     pub threads: usize,
+    /// Whether this node trains on from the common adapter once the federation is done, for itself,
+    /// without being asked.
+    pub personal: bool,
 }
 
 /// Which program trains.
@@ -180,6 +183,7 @@ impl Default for TrainingConfig {
             base_precision: BasePrecision::F32,
             compute_precision: ComputePrecision::F32,
             threads: 0,
+            personal: true,
         }
     }
 }

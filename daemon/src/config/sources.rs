@@ -44,6 +44,7 @@ pub const SETTINGS: &[(&str, Kind)] = &[
     ("training.base_precision", Kind::Text),
     ("training.compute_precision", Kind::Text),
     ("training.threads", Kind::Count),
+    ("training.personal", Kind::Flag),
     ("control.socket", Kind::Text),
     ("http.listen", Kind::Text),
     ("http.allow_remote", Kind::Flag),

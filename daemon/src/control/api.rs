@@ -44,13 +44,13 @@ mod status;
 use serde::{Deserialize, Serialize};
 
 pub use crate::error_code::ErrorCode;
-pub use fedshield_train::PairedDifference;
+pub use fedshield_train::{AnswerScore, PairedDifference};
 
 pub use crate::jobs::AdapterKind;
 pub use crate::learning::MeasuredOn;
 pub use adapter::{
-    AdapterLoss, Comparison, EvaluateRequest, Evaluation, ExportRequest, ExportView, Sample,
-    WhichAdapter, WhichRound,
+    AdapterLoss, AtHome, AtHomeState, Comparison, EvaluateRequest, Evaluation, ExportRequest,
+    ExportView, MOST_SAMPLES, OnSample, Sample, WhichAdapter, WhichRound,
 };
 pub use attendance::{Absent, Pause, Waiting};
 pub use condition::{Condition, Severity};

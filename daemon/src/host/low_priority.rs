@@ -2,9 +2,10 @@
 //! both want the processor, the operating system's scheduler prefers the rounds.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use rayon::ThreadPool;
-use tokio::sync::{Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
 use tokio_util::sync::CancellationToken;
 
 /// The lowest priority that a thread can have.
@@ -17,6 +18,8 @@ const EVALUATIONS: usize = 1;
 pub struct LowPriorityPool {
     pool: Arc<ThreadPool>,
     evaluations: Arc<Semaphore>,
+    /// Whether the evaluation under way was not asked for.
+    unasked: Arc<AtomicBool>,
 }
 
 /// Why the pool returned no result.
@@ -42,7 +45,8 @@ impl LowPriorityPool {
             .start_handler(|_| lower_priority())
             .build()
             .map_err(std::io::Error::other)?;
-        Ok(Self { pool: Arc::new(pool), evaluations: Arc::new(Semaphore::new(EVALUATIONS)) })
+        let evaluations = Arc::new(Semaphore::new(EVALUATIONS));
+        Ok(Self { pool: Arc::new(pool), evaluations, unasked: Arc::default() })
     }
 
     /// Runs `work` and waits for it.
@@ -59,28 +63,81 @@ impl LowPriorityPool {
         done.await.map_err(|_| PoolError::Lost)
     }
 
-    /// Runs an evaluation unless one is under way. Dropping the future cancels it.
+    /// Runs an evaluation that an operator asks for, after one that nobody has asked for. Dropping
+    /// the future cancels it.
     ///
     /// # Errors
-    /// [`PoolError`].
+    /// [`PoolError::Busy`] while one that an operator has asked for is under way.
     pub async fn evaluate<T: Send + 'static>(
         &self,
         work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
     ) -> Result<T, PoolError> {
-        let permit = Arc::clone(&self.evaluations).try_acquire_owned();
-        let permit = permit.map_err(|error| match error {
-            TryAcquireError::NoPermits => PoolError::Busy,
-            TryAcquireError::Closed => PoolError::Lost,
-        })?;
+        let evaluations = Arc::clone(&self.evaluations);
+        let permit = match Arc::clone(&evaluations).try_acquire_owned() {
+            Err(TryAcquireError::NoPermits) if self.unasked.load(Ordering::Acquire) => {
+                evaluations.acquire_owned().await.map_err(|_| PoolError::Lost)?
+            }
+            other => other.map_err(|error| match error {
+                TryAcquireError::NoPermits => PoolError::Busy,
+                TryAcquireError::Closed => PoolError::Lost,
+            })?,
+        };
+        self.evaluate_in(Slot { _permit: permit, _unasked: None }, work).await
+    }
+
+    /// Runs an evaluation that nobody has asked for, once none is under way. Dropping the future
+    /// cancels it.
+    ///
+    /// # Errors
+    /// [`PoolError::Lost`].
+    pub async fn evaluate_unasked<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
+        // Set before the permit is there, so that nobody who asks meanwhile is turned away.
+        let unasked = Some(Unasked::begin(&self.unasked));
+        let permit = Arc::clone(&self.evaluations).acquire_owned().await;
+        let permit = permit.map_err(|_| PoolError::Lost)?;
+        self.evaluate_in(Slot { _permit: permit, _unasked: unasked }, work).await
+    }
+
+    async fn evaluate_in<T: Send + 'static>(
+        &self,
+        slot: Slot,
+        work: impl FnOnce(&CancellationToken) -> T + Send + 'static,
+    ) -> Result<T, PoolError> {
         let cancel = CancellationToken::new();
         let _cancel = cancel.clone().drop_guard();
-        // The permit moves into the work: a cancelled evaluation still computes until it notices.
+        // The slot moves into the work: a cancelled evaluation still computes until it notices.
         self.run(move || {
             let result = work(&cancel);
-            drop(permit);
+            drop(slot);
             result
         })
         .await
+    }
+}
+
+/// The place of the evaluation under way. The permit is released first: whoever finds it taken must
+/// also find out whether to wait.
+struct Slot {
+    _permit: OwnedSemaphorePermit,
+    _unasked: Option<Unasked>,
+}
+
+/// Set while an evaluation runs that nobody has asked for.
+struct Unasked(Arc<AtomicBool>);
+
+impl Unasked {
+    fn begin(flag: &Arc<AtomicBool>) -> Self {
+        flag.store(true, Ordering::Release);
+        Self(Arc::clone(flag))
+    }
+}
+
+impl Drop for Unasked {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Release);
     }
 }
 
@@ -133,6 +190,36 @@ mod tests {
         first.abort();
         assert!(first.await.unwrap_err().is_cancelled());
         tokio::task::spawn_blocking(move || has_ended.recv().unwrap()).await.unwrap();
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn who_asks_waits_for_what_nobody_asked_for() {
+        let pool = LowPriorityPool::new(1).unwrap();
+        let (started, is_started) = mpsc::sync_channel(1);
+        let (go_on, may_end) = mpsc::sync_channel(1);
+        let unasked = tokio::spawn({
+            let pool = pool.clone();
+            async move {
+                let work = move |_: &CancellationToken| {
+                    started.send(()).unwrap();
+                    may_end.recv().unwrap();
+                    1
+                };
+                pool.evaluate_unasked(work).await
+            }
+        });
+        tokio::task::spawn_blocking(move || is_started.recv().unwrap()).await.unwrap();
+        let asked = tokio::spawn({
+            let pool = pool.clone();
+            async move { pool.evaluate(|_| 2).await }
+        });
+        tokio::task::yield_now().await;
+        assert!(!asked.is_finished());
+        go_on.send(()).unwrap();
+        assert_eq!((unasked.await.unwrap(), asked.await.unwrap()), (Ok(1), Ok(2)));
+        let panicking = |_: &CancellationToken| panic!("a planted fault");
+        assert_eq!(pool.evaluate_unasked::<()>(panicking).await, Err(PoolError::Lost));
+        assert!(!pool.unasked.load(Ordering::Acquire));
     }
 
     #[tokio::test]

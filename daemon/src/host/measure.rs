@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use fedshield_protocol::ids::Round;
+use fedshield_protocol::ids::{Digest, Round};
 use fedshield_protocol::object::ObjectRef;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -179,6 +179,7 @@ impl Measuring {
             base: self.base.map(|(_, loss)| loss),
             examples: measured.examples as u64,
             tokens: measured.tokens as u64,
+            sample: Some(Digest(measured.sample)),
         };
         let (ledger, kept) = (Arc::clone(&self.ledger), held_out.clone());
         let store = move || -> Result<(), StoreError> {

@@ -9,7 +9,9 @@ use tokio::sync::watch;
 use super::unreadable::{UNREADABLE_PARTIALS, UnreadablePartials};
 use crate::conditions::Conditions;
 use crate::control::api::{Condition, NodeStatus, WorkProgress};
-use crate::jobs::{ContributionSizes, Observer, ParsedPartial, Stage, TrainingStep};
+use crate::jobs::{
+    ContributionSizes, OPTIMIZER_CONDITION, Observer, ParsedPartial, Stage, TrainingStep,
+};
 use crate::learning::{DATA_CONDITION, DataLook, SKIPPED_CONDITION};
 
 /// Bytes of one unencrypted value.
@@ -145,6 +147,10 @@ impl Observer for ProgressBoard {
 
     fn left_out(&self, condition: Option<Condition>) {
         Conditions::new(Arc::clone(&self.status)).show(SKIPPED_CONDITION, condition);
+    }
+
+    fn optimizer_state(&self, condition: Option<Condition>) {
+        Conditions::new(Arc::clone(&self.status)).show(OPTIMIZER_CONDITION, condition);
     }
 
     fn contributed(&self, round: Round, update: ContributionSizes) {

@@ -179,6 +179,7 @@ impl Host {
     pub(super) fn show_end(&self) {
         let stopped = self.parts.machine.stopped();
         let end = self.parts.pipeline.terms().manifest.end(stopped);
+        self.parts.pipeline.ends_after(end);
         self.parts.status.send_if_modified(|status| match &mut status.federation {
             Some(federation) if federation.rounds != end => {
                 federation.rounds = end;

@@ -19,27 +19,29 @@ impl Pipeline {
         let round = *round;
         let global = self.global_at(start)?;
         let (number, stalled) = self.joint_number(start, &global, cancel)?;
+        // The round that measures the final adapter has no update.
         let (update, train_loss) = if self.terms.is_trained(global.applied()) {
-            let mask = self.mask_of(&global, beacon);
-            (PrunedUpdate { mask, values: Vec::new(), clipped: 0 }, None)
+            (None, None)
         } else {
             let learned = self.train(round, &global, beacon, cancel)?;
             let update = timed(&*self.observer, round, Stage::Prune, || {
                 self.prune(round, &global, &learned.theta, beacon)
             })?;
-            (update, learned.mean_loss)
+            (Some(update), learned.mean_loss)
         };
+        let mask = self.mask_of(&global, beacon).digest();
+        let values = update.as_ref().map(PrunedUpdate::encoded).unwrap_or_default();
         if cancel.is_cancelled() {
             return Err(PipelineError::Cancelled);
         }
-        let encrypted = self.encrypt(round, &global, &update, number)?;
-        let layout = self.layout_digest(&global, update.mask.digest(), stalled);
+        let encrypted = self.encrypt(round, &global, &values, number)?;
+        let layout = self.layout_digest(&global, mask, stalled);
         let ciphertext = encrypted.ciphertext;
         self.share(round, encrypted, layout)?;
         self.observer.contributed(
             round,
             ContributionSizes {
-                values: update.values.len() as u64,
+                values: values.len() as u64,
                 ciphertext_bytes: ciphertext.length,
                 train_loss,
             },

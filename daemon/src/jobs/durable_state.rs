@@ -7,6 +7,7 @@
 //! rounds/<r>/sum  training  the opened sum of round r                   settle
 //! local-memory    secrets   what was learned and not sent               not erased
 //! trained         secrets   the result of training                      its update is spent
+//! moments-<f>-<s> secrets   factor f's optimiser after training, twice  the federation is done
 //! personal        secrets   the adapter trained on at home              the next one
 //! alone           secrets   the adapter trained by itself               the next one
 //! best-adapter    secrets   which adapter validation chose              the next choice
@@ -24,6 +25,7 @@
 //! key, see `identity::round_keys`; the key that opened a sum is an object, for all.
 
 mod adapters;
+mod optimizer;
 mod stored_sum;
 
 use std::fs;
@@ -37,11 +39,13 @@ use zeroize::Zeroizing;
 use super::{Pipeline, PipelineError};
 use crate::durable;
 pub(super) use adapters::State;
+pub(crate) use optimizer::OPTIMIZER_CONDITION;
 pub use stored_sum::StoredSum;
 
 /// The names of the table.
 pub(super) mod name {
     use fedshield_protocol::ids::MemberIndex;
+    use fedshield_train::federated::Factor;
 
     pub(crate) const ADAPTER: &str = "adapter";
     pub(super) const ADAPTER_BEFORE: &str = "adapter-before";
@@ -56,6 +60,18 @@ pub(super) mod name {
     pub(crate) const SENT: &str = "sent";
     pub(crate) const DEALING: &str = "dealing";
     pub(crate) const RELEASED: &str = "released";
+
+    /// Files for the optimiser's state of each factor.
+    pub(super) const MOMENT_SLOTS: usize = 2;
+
+    pub(super) fn moments(factor: Factor, slot: usize) -> String {
+        let factor = match factor {
+            Factor::A => "a",
+            Factor::B => "b",
+            Factor::R => "r",
+        };
+        format!("moments-{factor}-{slot}")
+    }
 
     pub(crate) fn dealt(member: MemberIndex) -> String {
         format!("deal-{member}")

@@ -91,6 +91,8 @@ pub trait Observer: Send + Sync {
     fn looked_at_data(&self, _look: &DataLook) {}
     /// The condition about records that were left out of the examples in use, if any.
     fn left_out(&self, _condition: Option<Condition>) {}
+    /// The condition about an optimiser's state that cannot be used, if any.
+    fn optimizer_state(&self, _condition: Option<Condition>) {}
 }
 
 /// Sizes and loss of this member's own update.

@@ -15,25 +15,21 @@ impl Pipeline {
         beacon: &Beacon,
     ) -> Result<PrunedUpdate, PipelineError> {
         let mask = self.mask_of(global, beacon);
-        let clip = self.terms.settings.clip(global.applied());
+        let settings = &self.terms.settings;
         let mut state = self.state();
         // The round has moved on while this member trained.
         if state.global.applied() != global.applied() {
             let here = state.global.applied();
             return Err(PipelineError::Behind { round, wanted: global.applied(), here });
         }
-        let schedule = &self.terms.settings.prune;
-        let update = match schedule.rule {
-            PruneRule::Shared => state.memory.prune(global, theta, mask, clip)?,
-            PruneRule::Local => {
-                let rate = schedule.rate(global.applied());
-                state.memory.prune_locally(global, theta, rate, clip)?
-            }
+        let update = match settings.prune.rule {
+            PruneRule::Shared => state.memory.prune(global, theta, mask, settings)?,
+            PruneRule::Local => state.memory.prune_locally(global, theta, settings)?,
         };
         state.save_memory(&self.secrets)?;
         let sent = Sent {
             applied: global.applied(),
-            values: update.values.clone(),
+            values: update.sent.clone(),
             indices: update.mask.indices().to_vec(),
             dense_len: update.mask.dense_len() as u64,
         };

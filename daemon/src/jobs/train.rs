@@ -3,13 +3,13 @@
 
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::{Beacon, Round};
+use fedshield_train::RoundTask;
 use fedshield_train::federated::GlobalAdapter;
 use tokio_util::sync::CancellationToken;
 
 use super::durable_state::{Trained, name};
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
-use crate::learning::Task;
 
 /// The result of training, for the next step.
 pub(super) struct Learned {
@@ -36,17 +36,21 @@ impl Pipeline {
             return Ok(Learned { theta: trained.theta, mean_loss: None });
         }
         let data = self.data_of(round);
+        let optimizer = self.optimizer_before(global)?;
         let me = self.terms.me.0.to_le_bytes();
         // A different order of examples at every member and in every round.
         let seed = Use::Batches.digest(&[beacon.as_bytes(), &me]).0;
         let result = timed(&*self.observer, round, Stage::Train, || {
             let on_step = |step| self.observer.step(round, Stage::Train, step);
-            let task = Task { global, settings: &self.terms.settings, seed };
+            let (settings, state) = (&self.terms.settings, &optimizer.state);
+            let task = RoundTask { global, settings, optimizer: state, seed };
             self.learning.train(&task, &data, cancel, &on_step)
         })?;
         let losses = &result.stats.losses;
         // A trainer command may report no steps.
         let mean = (!losses.is_empty()).then(|| losses.iter().sum::<f64>() / losses.len() as f64);
+        // Before the result: a crash in between makes the same training start from the same state.
+        self.keep_optimizer(global, &optimizer, &result.optimizer)?;
         let trained = Trained { applied: global.applied(), adapter, theta: result.theta };
         self.keep(name::TRAINED, &trained)?;
         Ok(Learned { theta: trained.theta, mean_loss: mean })

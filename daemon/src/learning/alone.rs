@@ -4,7 +4,7 @@
 use std::ops::ControlFlow;
 
 use fedshield_train::federated::GlobalAdapter;
-use fedshield_train::{AloneSettings, Progress, TrainError, Valid};
+use fedshield_train::{AloneRun, AloneSettings, Progress, TrainError, Valid};
 use tokio_util::sync::CancellationToken;
 
 use super::command::{CommandTrainer, Run};
@@ -12,19 +12,30 @@ use super::{Examples, Learning};
 use crate::jobs::{PipelineError, TrainingStep};
 
 /// One run of training alone.
+#[derive(Clone, Copy)]
 pub(crate) struct AloneTask<'a> {
     /// The purpose in the request of a trainer command: `local-only` or `personal`.
     pub(crate) purpose: &'static str,
     /// The adapter to start from, in its plain form.
     pub(crate) start: &'a GlobalAdapter,
-    pub(crate) settings: &'a Valid<AloneSettings>,
     /// Seed of the order of the examples.
     pub(crate) seed: [u8; 32],
+    pub(crate) examples: &'a Examples,
 }
 
-/// Receives the adapter after a number of steps.
-pub(crate) type OnCheckpoint<'a> =
-    &'a mut dyn FnMut(usize, GlobalAdapter) -> Result<ControlFlow<()>, PipelineError>;
+/// A run that is taken on step by step.
+pub(crate) struct LocalRun<'a> {
+    learning: &'a Learning,
+    task: AloneTask<'a>,
+    settings: Valid<AloneSettings>,
+    trainer: Steps<'a>,
+}
+
+/// The built-in trainer, or a command, which starts afresh at every checkpoint.
+enum Steps<'a> {
+    Builtin(Box<AloneRun<'a>>),
+    Command { command: &'a CommandTrainer, adapter: Box<GlobalAdapter>, done: usize },
+}
 
 impl Learning {
     /// Whether a trainer command trains, which starts afresh at every checkpoint.
@@ -32,76 +43,77 @@ impl Learning {
         self.command.is_some()
     }
 
-    /// Trains `task.start` alone.
+    /// Begins to train `task.start` alone.
     ///
     /// # Errors
-    /// Those of training, and those of `on_checkpoint`.
-    pub(crate) fn train_alone(
-        &self,
-        task: &AloneTask<'_>,
-        examples: &Examples,
-        cancel: &CancellationToken,
-        on_step: &dyn Fn(TrainingStep),
-        on_checkpoint: OnCheckpoint<'_>,
-    ) -> Result<(), PipelineError> {
-        if let Some(command) = &self.command {
-            return self.command_alone(command, task, examples, cancel, on_step, on_checkpoint);
-        }
-        let mut progress = |step: &Progress| {
-            on_step(TrainingStep::from(step));
-            if cancel.is_cancelled() { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
-        };
-        let mut failed = None;
-        let mut checkpoint = |step: usize, adapter: GlobalAdapter| {
-            Ok(on_checkpoint(step, adapter).unwrap_or_else(|error| {
-                failed = Some(error);
-                ControlFlow::Break(())
-            }))
-        };
-        let AloneTask { start, settings, seed, .. } = *task;
-        let data = &examples.set;
-        let trainer = self.trainer()?;
-        match trainer.train_alone(start, settings, seed, data, &mut progress, &mut checkpoint) {
-            Err(TrainError::Cancelled { .. }) => Err(PipelineError::Cancelled),
-            Err(error) => Err(error.into()),
-            Ok(()) => failed.map_or(Ok(()), Err),
-        }
-    }
-
-    fn command_alone(
-        &self,
-        command: &CommandTrainer,
-        task: &AloneTask<'_>,
-        examples: &Examples,
-        cancel: &CancellationToken,
-        on_step: &dyn Fn(TrainingStep),
-        on_checkpoint: OnCheckpoint<'_>,
-    ) -> Result<(), PipelineError> {
-        let settings = task.settings;
-        let (mut adapter, mut done) = (task.start.clone(), 0);
-        while done < settings.steps {
-            let steps = settings.checkpoint.min(settings.steps - done);
-            let run = Run {
-                purpose: task.purpose,
-                examples: &examples.set.train,
-                global: &adapter,
-                model: &self.config,
-                steps,
-                learning_rate: settings.rate(done),
-                seed: seed_of_part(task.seed, done),
-            };
-            let of_all = |step: TrainingStep| {
-                let (step_done, steps) = (done as u64 + step.step, settings.steps as u64);
-                on_step(TrainingStep { step: step_done, steps, ..step });
-            };
-            let theta = command.train(&run, cancel, &of_all)?.theta;
-            adapter = adapter.with_trained(&theta)?;
-            done += steps;
-            if on_checkpoint(done, adapter.clone())?.is_break() {
-                break;
+    /// Those of the trainer.
+    pub(crate) fn start_alone<'a>(
+        &'a self,
+        task: AloneTask<'a>,
+        settings: Valid<AloneSettings>,
+    ) -> Result<LocalRun<'a>, PipelineError> {
+        let trainer = match &self.command {
+            Some(command) => {
+                Steps::Command { command, adapter: Box::new(task.start.clone()), done: 0 }
             }
-        }
-        Ok(())
+            None => {
+                let data = &task.examples.set;
+                let run = self.trainer()?.start_alone(task.start, &settings, task.seed, data)?;
+                Steps::Builtin(Box::new(run))
+            }
+        };
+        Ok(LocalRun { learning: self, task, settings, trainer })
+    }
+}
+
+impl LocalRun<'_> {
+    /// Takes `steps` further steps: the adapter after them, or `None` if the training has diverged.
+    ///
+    /// # Errors
+    /// Those of training; [`PipelineError::Cancelled`].
+    pub(crate) fn advance(
+        &mut self,
+        steps: usize,
+        cancel: &CancellationToken,
+        on_step: &dyn Fn(TrainingStep),
+    ) -> Result<Option<GlobalAdapter>, PipelineError> {
+        let (command, adapter, done) = match &mut self.trainer {
+            Steps::Builtin(run) => {
+                let mut progress = |step: &Progress| {
+                    on_step(TrainingStep::from(step));
+                    match cancel.is_cancelled() {
+                        true => ControlFlow::Break(()),
+                        false => ControlFlow::Continue(()),
+                    }
+                };
+                return match run.advance(steps, &mut progress) {
+                    Ok(adapter) => Ok(Some(adapter)),
+                    Err(TrainError::NotFinite { .. }) => Ok(None),
+                    Err(TrainError::Cancelled { .. }) => Err(PipelineError::Cancelled),
+                    Err(error) => Err(error.into()),
+                };
+            }
+            Steps::Command { command, adapter, done } => (*command, adapter, done),
+        };
+        let settings = &self.settings;
+        let steps = steps.min(settings.steps - *done);
+        let run = Run {
+            purpose: self.task.purpose,
+            examples: &self.task.examples.set.train,
+            global: adapter,
+            model: &self.learning.config,
+            steps,
+            learning_rate: settings.rate(*done),
+            seed: seed_of_part(self.task.seed, *done),
+        };
+        let of_all = |step: TrainingStep| {
+            let (step_done, steps) = (*done as u64 + step.step, settings.steps as u64);
+            on_step(TrainingStep { step: step_done, steps, ..step });
+        };
+        let theta = command.train(&run, cancel, &of_all)?.theta;
+        **adapter = adapter.with_trained(&theta)?;
+        *done += steps;
+        Ok(Some((**adapter).clone()))
     }
 }
 

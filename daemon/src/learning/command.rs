@@ -25,12 +25,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use fedshield_train::RoundResult;
-use fedshield_train::RoundStats;
 use fedshield_train::adapter::{PeftAdapter, export_peft};
 use fedshield_train::data::TokenizedExample;
 use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::model::{ModelConfig, StageSeconds};
+use fedshield_train::{OptimizerState, RoundResult, RoundStats};
 use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
@@ -155,7 +154,7 @@ impl CommandTrainer {
             seconds,
             stages: StageSeconds::default(),
         };
-        Ok(RoundResult { theta, stats })
+        Ok(RoundResult { theta, optimizer: OptimizerState::default(), stats })
     }
 
     /// Mean loss of the run's adapter, or of the base model, on the run's examples, in nats per

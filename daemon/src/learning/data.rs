@@ -74,6 +74,8 @@ pub enum MeasuredOn {
     Test,
     /// What is best was chosen by it, which flatters the chosen.
     Validation,
+    /// Files that were named for one comparison. They may have examples that were trained on.
+    File,
 }
 
 /// The examples of the data files when they were read.
@@ -84,11 +86,15 @@ pub(crate) struct Examples {
 }
 
 impl Examples {
-    /// The part that losses are reported on.
-    pub(crate) fn reported(&self) -> (&[TokenizedExample], MeasuredOn) {
-        match self.set.test.is_empty() {
-            true => (&self.set.held_out, MeasuredOn::Validation),
-            false => (&self.set.test, MeasuredOn::Test),
+    /// What losses are reported on: the examples of `files`, else a part of the member's data.
+    pub(crate) fn reported<'a>(
+        &'a self,
+        files: Option<&'a DataSet>,
+    ) -> (&'a [TokenizedExample], MeasuredOn) {
+        match (files, self.set.test.is_empty()) {
+            (Some(files), _) => (&files.held_out, MeasuredOn::File),
+            (None, true) => (&self.set.held_out, MeasuredOn::Validation),
+            (None, false) => (&self.set.test, MeasuredOn::Test),
         }
     }
 
@@ -211,6 +217,13 @@ impl DataFiles {
         let current = RwLock::new(Arc::new(examples));
         let known = Mutex::new(Known { read, is_sure, problem: None, unrest: None });
         Ok(Self { sources, current, known })
+    }
+
+    /// Reads files whose examples are measured on and nothing else; `None` without any.
+    pub(super) fn read_apart(&self, files: &[PathBuf]) -> Result<Option<DataSet>, TrainError> {
+        let DataSources { tokenizer, settings, .. } = &self.sources;
+        let read = |files| DataSet::load_held_out(files, tokenizer, settings);
+        (!files.is_empty()).then(|| read(files)).transpose()
     }
 
     /// The examples in use.

@@ -66,6 +66,7 @@ impl Node {
             pause: PauseFile::new(self.home.pause()),
             nonce: nonce()?,
             checkpoint: CheckpointKey::from_seed(&self.identity.seed()),
+            personal: self.personal,
         };
         tracing::info!(federation = %valid.federation(), members = members.len(), "founded");
         self.host = Some(Host::boot(parts, entries).await?);

@@ -64,6 +64,7 @@ pub(super) async fn start(
     let identity = Arc::new(open_identity(home, passphrase)?);
     use_threads(config.training.threads);
     let low_priority = LowPriorityPool::new(config.training.threads)?;
+    let personal = config.training.personal;
     let mut early = Early::new(home, &identity);
     let mut first = NodeStatus::starting(&config.name, identity.key());
     early.show(&mut first);
@@ -159,6 +160,7 @@ pub(super) async fn start(
         held: early.into_held(),
         host: None,
         low_priority,
+        personal,
         reload,
         services,
         founding_error: None,

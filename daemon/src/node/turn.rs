@@ -55,6 +55,8 @@ pub(super) struct Node {
     pub(super) host: Option<Host>,
     /// Where measurements and evaluations run.
     pub(super) low_priority: LowPriorityPool,
+    /// Whether a personal adapter is made without being asked once the federation is done.
+    pub(super) personal: bool,
     pub(super) reload: Reload,
     /// The tasks of HTTP pages and farewells; they end after `stop`.
     pub(super) services: TaskTracker,

@@ -7,8 +7,8 @@ use fedshield_train::data::{DataSet, DataSettings, Role, TokenizedExample};
 use fedshield_train::model::BasePrecision;
 use fedshield_train::text::Template;
 use fedshield_train::{
-    ComputeDevice, ExampleLoss, PairedDifference, Sampling, TrainError, TrainSettings, Trainer,
-    Valid, mean_loss,
+    AnswerScore, ComputeDevice, ExampleLoss, PairedDifference, Sampling, ShortAnswers, TrainError,
+    TrainSettings, Trainer, Valid, mean_loss,
 };
 use serde::Serialize;
 
@@ -83,17 +83,8 @@ pub struct Score {
     pub loss: f64,
     /// exp(loss).
     pub perplexity: f64,
-    /// Short answers that match exactly; `None` if there are none.
+    /// Short answers; `None` if there are none.
     pub exact: Option<AnswerScore>,
-}
-
-/// Greedy answers that equal the reference, apart from surrounding white space.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-pub struct AnswerScore {
-    /// Number of equal answers.
-    pub equal: usize,
-    /// Number of answers compared.
-    pub compared: usize,
 }
 
 /// One question and its answers.
@@ -186,29 +177,11 @@ impl Work<'_> {
         if !loss.is_finite() {
             return Err(TrainError::NotFinite { step: 0, what: "loss" });
         }
-        let exact = self.exact(adapter)?;
+        let wanted = ShortAnswers { tokens: self.question.short_tokens, most: self.question.exact };
+        let trainer = &self.trainer;
+        let exact =
+            trainer.score_answers(adapter, self.template, self.examples, wanted, &|| false)?;
         Ok((Score { loss, perplexity: loss.exp(), exact }, losses))
-    }
-
-    fn exact(&self, adapter: Option<&dyn Adapter>) -> Result<Option<AnswerScore>, TrainError> {
-        let (mut equal, mut compared) = (0, 0);
-        // One token more than a short answer has, so that a longer one is not taken for equal.
-        let greedy = Sampling { max_tokens: self.question.short_tokens + 1, ..Sampling::default() };
-        for example in self.examples {
-            if compared == self.question.exact {
-                break;
-            }
-            let shown = example.shown()?;
-            let reference = shown.answer();
-            let limit = self.question.short_tokens + 1;
-            if self.trainer.tokenizer().encode_first(reference, limit)?.len() == limit {
-                continue;
-            }
-            let given = self.trainer.answer(adapter, self.template, &shown, &greedy)?;
-            compared += 1;
-            equal += usize::from(given.trim() == reference.trim());
-        }
-        Ok((compared > 0).then_some(AnswerScore { equal, compared }))
     }
 
     fn samples(&self, adapters: &[LoraAdapter]) -> Result<Vec<SampleAnswers>, TrainError> {

@@ -20,7 +20,9 @@ struct Range {
 #[must_use]
 pub fn unusual(terms: &TermsFields) -> Vec<String> {
     let training = &terms.training;
-    let scale = f64::from(terms.adapter.alpha) / f64::from(terms.adapter.rank.max(1));
+    let rank = f64::from(terms.adapter.rank.max(1));
+    let scale =
+        f64::from(terms.adapter.alpha) / if terms.adapter.rslora { rank.sqrt() } else { rank };
     let steps = f64::from(training.steps_per_round);
     let diverges = "training diverges above it and learns nothing below it";
     let mut ranges = vec![
@@ -37,6 +39,20 @@ pub fn unusual(terms: &TermsFields) -> Vec<String> {
             least: 1e-9,
             most: 0.05,
             outside: diverges,
+        },
+        Range {
+            field: "training.rate_ratio (--lr-ratio)",
+            value: training.rate_ratio.get(),
+            least: 0.5,
+            most: 32.0,
+            outside: "one of the two factors hardly learns",
+        },
+        Range {
+            field: "training.proximal (--proximal)",
+            value: training.proximal.get(),
+            least: 0.0,
+            most: 10.0,
+            outside: "members hardly leave the common adapter",
         },
         Range {
             field: "training.steps_per_round (--steps)",
@@ -74,7 +90,7 @@ pub fn unusual(terms: &TermsFields) -> Vec<String> {
             outside: "traffic grows with the rank, what is learnt does not",
         },
         Range {
-            field: "adapter.alpha over adapter.rank (--alpha, --rank)",
+            field: "adapter.alpha over adapter.rank, or its root with rsLoRA (--alpha, --rank)",
             value: scale,
             least: 0.1,
             most: 16.0,
@@ -109,10 +125,22 @@ pub fn unusual(terms: &TermsFields) -> Vec<String> {
         ServerOptimizer::Momentum { rate, .. } => {
             server("server_optimizer.momentum.rate (--server-rate)", rate.get(), 8.0)
         }
+        ServerOptimizer::Nesterov { rate, .. } => {
+            server("server_optimizer.nesterov.rate (--server-rate)", rate.get(), 8.0)
+        }
         ServerOptimizer::Adam { rate, .. } => {
             server("server_optimizer.adam.rate (--server-rate)", rate.get(), 0.05)
         }
     });
+    if training.rate_ratio.get() != 1.0 {
+        ranges.push(Range {
+            field: "training.learning_rate times training.rate_ratio (--lr, --lr-ratio)",
+            value: training.learning_rate.get() * training.rate_ratio.get(),
+            least: 1e-6,
+            most: 0.05,
+            outside: diverges,
+        });
+    }
     // Between two fixed factors the one trained matrix takes larger steps.
     if training.algorithm == Algorithm::FedSb {
         for range in ranges.iter_mut().take(2) {
@@ -156,11 +184,13 @@ mod tests {
     fn what_is_usual_is_not_remarked_on_and_what_is_not_is_named() {
         assert_eq!(unusual(&terms()), Vec::<String>::new());
         type Change = fn(&mut TermsFields);
-        let table: [(&str, Change); 10] = [
+        let table: [(&str, Change); 12] = [
             ("protects nothing", |t| t.encryption.preset = "INSECURE-rlwe-sum/b16/n16".into()),
             ("--lr)", |t| t.training.learning_rate = real(100.0)),
             ("--lr)", |t| t.training.learning_rate = real(1e-9)),
             ("is above", |t| t.training.learning_rate_final = real(0.01)),
+            ("--lr-ratio", |t| t.training.rate_ratio = real(200.0)),
+            ("--proximal", |t| t.training.proximal = real(1e3)),
             ("--steps", |t| t.training.steps_per_round = 100_000),
             ("--rank", |t| t.adapter.rank = 1024),
             ("--alpha", |t| t.adapter.alpha = 60_000),

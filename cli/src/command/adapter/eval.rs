@@ -165,15 +165,18 @@ fn render(report: &EvaluateReport, colours: Colours) -> String {
         ">95% interval",
         ">perplexity",
         ">exact answers",
+        ">F1",
     ]);
     let mut row = |name: &str, score: &Score, against: Option<PairedDifference>| {
+        let [exact, f1] = units::answers(score.exact);
         table.row([
             name.to_owned(),
             units::loss(Some(score.loss)),
             units::change(against.map(|_| report.base.loss), Some(score.loss)),
             units::interval(against),
             format!("{:.3}", score.perplexity),
-            exact(score),
+            exact,
+            f1,
         ]);
     };
     row("base", &report.base, None);
@@ -200,10 +203,6 @@ fn names(report: &EvaluateReport) -> Vec<String> {
         1 => vec!["with adapter".to_owned()],
         _ => report.adapters.iter().map(|it| it.adapter.display().to_string()).collect(),
     }
-}
-
-fn exact(score: &Score) -> String {
-    score.exact.map_or_else(|| "-".into(), |exact| format!("{} of {}", exact.equal, exact.compared))
 }
 
 fn shown(sample: &SampleAnswers, names: &[String], colours: Colours) -> String {

@@ -43,8 +43,8 @@ pub struct ExportArgs {
     /// `fedshield-cli compare` found best on this node's validation data
     #[arg(long, value_enum, default_value = "common", conflicts_with = "from")]
     pub which: Which,
-    /// The federation's adapter as it was after this round, or after the one with the lowest mean of
-    /// the members' losses, if this node has it
+    /// The federation's adapter as it was after this round, or after the one with the lowest mean
+    /// of the members' losses, if this node has it
     #[arg(long, value_name = "N|best", value_parser = round_choice)]
     #[arg(conflicts_with_all = ["from", "which"])]
     pub round: Option<WhichRound>,

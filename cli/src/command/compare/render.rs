@@ -2,7 +2,7 @@
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshieldd::control::api::{
-    AdapterKind, AdapterLoss, Evaluation, MeasuredOn, PairedDifference, Sample,
+    AdapterKind, AdapterLoss, AnswerScore, Evaluation, MeasuredOn, PairedDifference, Sample,
 };
 
 use crate::screen::Colours;
@@ -28,26 +28,37 @@ pub(super) fn page(evaluation: &Evaluation, colours: Colours) -> String {
 
 /// The losses of base, alone, common and personal.
 fn losses(evaluation: &Evaluation, colours: Colours) -> String {
-    let mut table = Table::new(&[
-        "adapter",
-        ">loss",
-        ">against base",
-        ">validation",
-        ">steps at home",
-        ">rate",
-    ]);
-    table.row(["base", &units::loss(Some(evaluation.base)), "", "", "", ""]);
+    let answered = evaluation.common.answers.is_some();
+    let mut columns = vec!["adapter", ">loss", ">against base", ">95% interval", ">validation"];
+    columns.extend([">steps at home", ">rate"]);
+    if answered {
+        columns.extend([">exact answers", ">F1"]);
+    }
+    let mut table = Table::new(&columns);
+    let none = String::new;
+    let mut base = vec!["base".to_owned(), units::loss(Some(evaluation.base))];
+    base.extend([none(), none(), none(), none(), none()]);
+    let scored = |cells: &mut Vec<String>, answers: Option<AnswerScore>| {
+        if answered {
+            cells.extend(units::answers(answers));
+        }
+    };
+    scored(&mut base, evaluation.base_answers);
+    table.row(base);
     let mut row = |name: &str, kind: AdapterKind, loss: Option<AdapterLoss>| {
         let Some(loss) = loss else { return };
         let home = loss.steps > 0;
-        table.row([
+        let mut cells = vec![
             if evaluation.best == kind { format!("{name} (best)") } else { name.to_owned() },
             units::loss(Some(loss.loss)),
             units::change(Some(evaluation.base), Some(loss.loss)),
+            units::interval(loss.against_base),
             units::loss(Some(loss.validation)),
-            if home { loss.steps.to_string() } else { String::new() },
-            if home { format!("{:.1e}", loss.learning_rate) } else { String::new() },
-        ]);
+            if home { loss.steps.to_string() } else { none() },
+            if home { format!("{:.1e}", loss.learning_rate) } else { none() },
+        ];
+        scored(&mut cells, loss.answers);
+        table.row(cells);
     };
     row("alone", AdapterKind::Alone, evaluation.alone);
     row("common", AdapterKind::Common, Some(evaluation.common));
@@ -70,6 +81,11 @@ fn measured(evaluation: &Evaluation) -> String {
         MeasuredOn::Test => format!(
             "Losses are nats per response token on {examples} ({} tokens) that nothing was chosen by; \
              {chosen} chose rates, steps and the best.",
+            evaluation.tokens
+        ),
+        MeasuredOn::File => format!(
+            "Losses are nats per response token on {examples} ({} tokens) of the files; {chosen} of this \
+             node chose rates, steps and the best. What was trained on flatters what was trained.",
             evaluation.tokens
         ),
         MeasuredOn::Validation => format!(
@@ -103,7 +119,14 @@ pub(crate) mod tests {
     use super::*;
 
     pub(crate) fn evaluation(best: AdapterKind, alone: f64, common: f64) -> Evaluation {
-        let loss = |loss, steps| AdapterLoss { loss, validation: loss, steps, learning_rate: 1e-3 };
+        let loss = |loss, steps| AdapterLoss {
+            loss,
+            against_base: None,
+            answers: None,
+            validation: loss,
+            steps,
+            learning_rate: 1e-3,
+        };
         let sure = PairedDifference { mean: 0.5, standard_error: 0.05, low: 0.4, high: 0.6 };
         Evaluation {
             measured_on: MeasuredOn::Test,
@@ -111,6 +134,7 @@ pub(crate) mod tests {
             tokens: 800,
             validation_examples: 30,
             base: 5.0,
+            base_answers: None,
             alone: Some(loss(alone, 100)),
             alone_takes_s: None,
             common: loss(common, 0),
@@ -152,6 +176,17 @@ pub(crate) mod tests {
         let mut flattering = evaluation(AdapterKind::Common, 1.0, 0.62);
         flattering.measured_on = MeasuredOn::Validation;
         assert!(page(&flattering, Colours::none()).contains("data.test_fraction"));
+    }
+
+    #[test]
+    fn short_answers_have_columns_of_their_own() {
+        let mut short = evaluation(AdapterKind::Common, 1.0, 0.62);
+        assert!(!page(&short, Colours::none()).contains("exact answers"));
+        short.common.answers = Some(AnswerScore { equal: 7, compared: 10, f1: 0.84 });
+        short.measured_on = MeasuredOn::File;
+        let text = page(&short, Colours::none());
+        assert!(text.contains("exact answers") && text.contains("7 of 10"), "{text}");
+        assert!(text.contains("0.840") && text.contains("of the files"), "{text}");
     }
 
     #[test]

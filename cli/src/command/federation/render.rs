@@ -9,6 +9,7 @@ use fedshieldd::terms::{MOST_PASSES, passes};
 
 use super::super::word;
 use super::confirm::{lines, list as members};
+use super::learner;
 use crate::screen::Colours;
 use crate::table::facts;
 use crate::units;
@@ -128,12 +129,13 @@ pub fn terms_facts(
         (
             "training",
             format!(
-                "{}, batch {}, sequence {}, learning rate {} to {}, template {}, template date {}",
+                "{}, batch {}, sequence {}, learning rate {} to {}{}, template {}, template date {}",
                 word(&training.algorithm),
                 training.batch_size,
                 training.sequence_length,
                 training.learning_rate.get(),
                 training.learning_rate_final.get(),
+                learner::options(training),
                 harmless_line(&training.template),
                 harmless_line(terms.template_date.as_deref().unwrap_or("2024-07-26"))
             ),
@@ -141,9 +143,10 @@ pub fn terms_facts(
         (
             "adapter",
             format!(
-                "rank {}, alpha {}, {}{}",
+                "rank {}, alpha {}{}, {}{}",
                 adapter.rank,
                 adapter.alpha,
+                if adapter.rslora { " over the root of the rank (rsLoRA)" } else { "" },
                 harmless_line(&adapter.target_modules.join(" ")),
                 adapter.first.map_or_else(String::new, |first| format!(", starts from {first}"))
             ),
@@ -159,6 +162,7 @@ pub fn terms_facts(
                 pruning.end_round
             ),
         ),
+        ("server", learner::server(terms.server_optimizer)),
         ("encryption", harmless_line(&terms.encryption.preset)),
         (
             "opened sums",

@@ -6,7 +6,7 @@ use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::status::Status;
 use fedshieldd::control::api::{
-    Comparison, HeldOut, NodeState, NodeStatus, Severity, WorkProgress,
+    AtHome, AtHomeState, Comparison, HeldOut, NodeState, NodeStatus, Severity, WorkProgress,
 };
 
 use super::super::federation::phrase_lines;
@@ -66,6 +66,9 @@ pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
     if let Some(comparison) = &status.comparison {
         list.push(("compared", comparison_text(comparison)));
     }
+    if let Some(at_home) = &status.at_home {
+        list.push(("at home", at_home_text(at_home, colours)));
+    }
     for condition in &status.conditions {
         let text = units::condition(condition);
         let shown = match condition.severity {
@@ -117,6 +120,27 @@ fn comparison_text(comparison: &Comparison) -> String {
         loss(comparison.best_loss),
         units::count(comparison.applied, "applied round")
     )
+}
+
+/// What this node makes for itself once the federation is done.
+fn at_home_text(at_home: &AtHome, colours: Colours) -> String {
+    let text = match at_home.state {
+        AtHomeState::Off => {
+            colours.odd("off") + ": no personal adapter is made without being asked"
+        }
+        AtHomeState::Waiting => "waiting".to_owned(),
+        AtHomeState::Running => {
+            "training on from the common adapter, at the lowest priority".into()
+        }
+        AtHomeState::Done => {
+            colours.good("done") + ": `adapter export --which best` writes the best adapter"
+        }
+        AtHomeState::Failed => {
+            colours.odd("failed") + ": `fedshield-cli compare` tries again, as the next start does"
+        }
+    };
+    let why = at_home.reason.as_ref().map(|reason| format!(" ({})", harmless_line(reason)));
+    text + &why.unwrap_or_default()
 }
 
 /// `2.4527 after round 7 (-69.6% against the base model's 8.0623)`.

@@ -8,6 +8,8 @@
 //! in two ways. A member alone is of the first form where it counts one, else of the second: an empty text, its weight, then
 //! all of the first form.
 
+mod learner;
+
 use core::fmt;
 
 use serde::de::{self, SeqAccess, Visitor};
@@ -15,12 +17,13 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Adapter, Deadlines, Encryption, Evaluation, Manifest, Member, Pruning, ServerOptimizer, Stop,
-    Training, Weights,
+    Algorithm, Deadlines, Encryption, Evaluation, Manifest, Member, Pruning, ServerOptimizer, Stop,
+    Weights,
 };
 use crate::ids::{Digest, Epoch, IdentityKey};
 use crate::wire::codec::CodecError;
 use crate::wire::version::MANIFEST;
+use learner::{FirstAdapter, FirstTraining, Learner};
 
 /// Refuses the bytes of a manifest that a later version wrote. A manifest of the second form has 0 or 1 behind the empty text,
 /// for how weights are given; those of the third and of later versions have their number there.
@@ -49,6 +52,7 @@ struct Added {
     weights: Option<Weights>,
     evaluation: Evaluation,
     stop: Option<Stop>,
+    learner: Learner,
 }
 
 impl Added {
@@ -58,17 +62,29 @@ impl Added {
             weights: manifest.weights,
             evaluation: manifest.evaluation,
             stop: manifest.stop,
+            learner: Learner::of(manifest),
         }
     }
 
     /// What the earlier forms say.
     const fn earlier(template_date: Option<String>, weights: Option<Weights>) -> Self {
-        Self { template_date, weights, evaluation: Evaluation::Off, stop: None }
+        Self {
+            template_date,
+            weights,
+            evaluation: Evaluation::Off,
+            stop: None,
+            learner: Learner::EARLIER,
+        }
     }
 
-    /// Whether an earlier form has a place for all of it.
-    const fn fits_earlier(&self) -> bool {
-        self.evaluation.is_off() && self.stop.is_none()
+    /// Whether an earlier form has a place for all of it, and `manifest` has no value of which the
+    /// versions that wrote those forms did not know.
+    fn fits_earlier(&self, manifest: &Manifest) -> bool {
+        self.evaluation.is_off()
+            && self.stop.is_none()
+            && self.learner == Learner::EARLIER
+            && manifest.training.algorithm != Algorithm::Halves
+            && !matches!(manifest.server_optimizer, ServerOptimizer::Nesterov { .. })
     }
 }
 
@@ -159,8 +175,8 @@ struct Rest {
     committee_size: u16,
     weight_cap: u32,
     base_model: Digest,
-    adapter: Adapter,
-    training: Training,
+    adapter: FirstAdapter,
+    training: FirstTraining,
     pruning: Pruning,
     encryption: Encryption,
     server_optimizer: ServerOptimizer,
@@ -179,8 +195,8 @@ impl Rest {
             committee_size: it.committee_size,
             weight_cap: it.weight_cap,
             base_model: it.base_model,
-            adapter: it.adapter,
-            training: it.training,
+            adapter: FirstAdapter::of(it.adapter),
+            training: FirstTraining::of(it.training),
             pruning: it.pruning,
             encryption: it.encryption,
             server_optimizer: it.server_optimizer,
@@ -205,8 +221,8 @@ impl Rest {
             committee_size: self.committee_size,
             weight_cap: self.weight_cap,
             base_model: self.base_model,
-            adapter: self.adapter,
-            training: self.training,
+            adapter: self.adapter.with(&head.added.learner),
+            training: self.training.with(&head.added.learner),
             pruning: self.pruning,
             encryption: self.encryption,
             server_optimizer: self.server_optimizer,
@@ -225,7 +241,7 @@ impl Serialize for Manifest {
         let mut tuple = serializer.serialize_tuple(FORMS_LENGTH)?;
         let added = Added::of(self);
         match (&self.template_date, self.weights) {
-            _ if !added.fits_earlier() => {
+            _ if !added.fits_earlier(self) => {
                 tuple.serialize_element("")?;
                 tuple.serialize_element(&FOURTH_FORM)?;
                 tuple.serialize_element(&added)?;

@@ -64,6 +64,10 @@ pub(super) fn check_terms(terms: &TermsFields) -> Checked {
             above_zero("server_optimizer.momentum.rate", rate)?;
             fraction("server_optimizer.momentum.momentum", momentum)?;
         }
+        ServerOptimizer::Nesterov { rate, momentum } => {
+            above_zero("server_optimizer.nesterov.rate", rate)?;
+            fraction("server_optimizer.nesterov.momentum", momentum)?;
+        }
         ServerOptimizer::Adam { rate, beta1, beta2, epsilon } => {
             above_zero("server_optimizer.adam.rate", rate)?;
             fraction("server_optimizer.adam.beta1", beta1)?;

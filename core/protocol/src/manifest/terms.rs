@@ -11,6 +11,11 @@ use crate::ids::Digest;
 pub struct Real(f64);
 
 impl Real {
+    /// 0.
+    pub const ZERO: Self = Self(0.0);
+    /// 1.
+    pub const ONE: Self = Self(1.0);
+
     /// `None` for NaN and the infinities.
     #[must_use]
     pub fn new(value: f64) -> Option<Self> {
@@ -65,6 +70,14 @@ pub struct Adapter {
     /// as it does the base model. Without it the first factor A is expanded from the federation's
     /// id, and B is zero.
     pub first: Option<Digest>,
+    /// rsLoRA: the scale is `alpha / sqrt(rank)`.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub rslora: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+const fn is_false(value: &bool) -> bool {
+    !*value
 }
 
 /// What of an adapter is trained and sent in which round.
@@ -80,6 +93,26 @@ pub enum Algorithm {
     /// A matrix of rank by rank between two factors from a public seed; exact under addition, the
     /// fewest bytes.
     FedSb,
+    /// A in the first half of a round's steps, B in the second, both sent; inexact.
+    Halves,
+}
+
+/// What a member's optimiser starts a round with.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum LocalOptimizer {
+    /// Moments of zero.
+    #[default]
+    Fresh,
+    /// The moments of the last applied round of the same factor, which each member keeps at home.
+    Kept,
+}
+
+impl LocalOptimizer {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+    const fn is_fresh(&self) -> bool {
+        matches!(self, Self::Fresh)
+    }
 }
 
 /// How a round trains at one member.
@@ -98,10 +131,36 @@ pub struct Training {
     pub learning_rate: Real,
     /// Learning rate of the last round.
     pub learning_rate_final: Real,
+    /// Learning rate of B as a multiple of that of A, which `learning_rate` is; above 0.
+    #[serde(default = "one", skip_serializing_if = "is_one")]
+    pub rate_ratio: Real,
+    /// Pull of each value towards the common one that the round starts from: this times the
+    /// distance is added to the gradient; 0 for none.
+    #[serde(default = "zero", skip_serializing_if = "is_zero")]
+    pub proximal: Real,
+    /// What the optimiser starts a round with.
+    #[serde(default, skip_serializing_if = "LocalOptimizer::is_fresh")]
+    pub local_optimizer: LocalOptimizer,
     /// Gradient norm above which a step is scaled down.
     pub max_gradient_norm: Real,
     /// Prompt template: `alpaca`, `chatml` or `model` (the model's own).
     pub template: String,
+}
+
+const fn one() -> Real {
+    Real::ONE
+}
+
+const fn zero() -> Real {
+    Real::ZERO
+}
+
+fn is_one(value: &Real) -> bool {
+    *value == Real::ONE
+}
+
+fn is_zero(value: &Real) -> bool {
+    *value == Real::ZERO
 }
 
 /// Who chooses the coordinates that are left out.
@@ -206,6 +265,13 @@ pub enum ServerOptimizer {
         beta2: Real,
         /// Added to the root; above 0.
         epsilon: Real,
+    },
+    /// Adds `rate` times the mean and `momentum` times the running sum that it is part of: Nesterov's momentum.
+    Nesterov {
+        /// Server learning rate.
+        rate: Real,
+        /// Share of the running sum that is kept, 0 to 1.
+        momentum: Real,
     },
 }
 

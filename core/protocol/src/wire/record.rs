@@ -197,8 +197,8 @@ pub struct CertifiedRecord {
 }
 
 /// An entry of the ledger, by kind: a byte in messages, a number in files (there
-/// [`RECORD_ENTRY`](crate::ledger::RECORD_ENTRY)). Only add at the end: changes of the members would
-/// be further kinds. A program that does not know a kind refuses it by its
+/// [`RECORD_ENTRY`](crate::ledger::RECORD_ENTRY)). Only add at the end: changes of the members
+/// would be further kinds. A program that does not know a kind refuses it by its
 /// number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LedgerEntry {

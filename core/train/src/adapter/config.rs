@@ -153,6 +153,12 @@ impl PeftConfig {
         self.targets.are_alike_in_every_layer()
     }
 
+    /// The alpha of the file, where it makes a module's plain alpha `plain` by rsLoRA's rule.
+    pub(super) fn rslora_alpha(&self, rank: usize, plain: f64) -> Option<f64> {
+        let written = self.alpha * (rank as f64).sqrt();
+        (self.rank_stabilised && written == plain).then_some(self.alpha)
+    }
+
     /// Rank of the module of this name, and the alpha that makes its scale alpha / rank.
     ///
     /// # Errors

@@ -46,7 +46,7 @@ impl Adapter for GlobalAdapter {
             layer: module.layer,
             projection: module.projection,
             rank: layout.rank(),
-            alpha: layout.alpha(),
+            alpha: layout.numerator(),
             a: Cow::Borrowed(&all_a[a]),
             b: match &all_b {
                 Cow::Borrowed(all) => Cow::Borrowed(&all[b]),

@@ -33,7 +33,7 @@ pub(super) fn spec(modules: &[StoredModule]) -> AdapterSpec {
     let mut target_modules: Vec<_> = modules.iter().map(|one| one.projection).collect();
     target_modules.sort();
     target_modules.dedup();
-    AdapterSpec { rank, alpha, target_modules }
+    AdapterSpec { rank, alpha, target_modules, rslora: false }
 }
 
 /// All A and all B of `projections` in the order of `layout`. The rows of A that are filled in are
@@ -73,7 +73,7 @@ fn put_b(
         all.resize(all.len() + outputs * layout.rank(), 0.0);
         return;
     };
-    let ratio = one.scale() * layout.rank() as f64 / layout.alpha();
+    let ratio = one.scale() * layout.rank() as f64 / layout.numerator();
     let ratio = if (ratio - 1.0).abs() <= SAME { 1.0 } else { ratio };
     for row in one.b.chunks(one.rank) {
         all.extend(row.iter().map(|value| (f64::from(*value) * ratio) as f32));

@@ -109,7 +109,26 @@ impl PeftAdapter {
         }
         let mut target_modules = wanted;
         target_modules.sort();
-        Ok(AdapterSpec { rank: first.rank, alpha: first.alpha, target_modules })
+        let (rank, alpha) = (first.rank, first.alpha);
+        Ok(AdapterSpec { rank, alpha, target_modules, rslora: false })
+    }
+
+    /// Whether the adapter has this rank, scale and set of projections in every layer. A scale by
+    /// rsLoRA's rule is the agreed one if both files say so.
+    ///
+    /// # Errors
+    /// Those of [`Self::spec`].
+    fn has_spec(&self, wanted: &AdapterSpec) -> Result<bool> {
+        let plain = self.spec()?;
+        let written = self.config.rslora_alpha(plain.rank, plain.alpha);
+        let rslora = written.map(|alpha| AdapterSpec { alpha, rslora: true, ..plain.clone() });
+        let sorted = |spec: &AdapterSpec| {
+            let mut spec = spec.clone();
+            spec.target_modules.sort();
+            spec
+        };
+        let wanted = sorted(wanted);
+        Ok(sorted(&plain) == wanted || rslora.is_some_and(|spec| sorted(&spec) == wanted))
     }
 
     /// The adapter for a model, with the rank and scale of each projection.
@@ -142,10 +161,7 @@ impl PeftAdapter {
     /// A difference, by its tensor; a tensor that cannot be read.
     pub fn check_is(&self, global: &GlobalAdapter) -> Result<()> {
         let layout = global.layout();
-        let (spec, own) = (layout.spec(), self.spec()?);
-        let mut projections = [spec.target_modules.clone(), own.target_modules.clone()];
-        projections.iter_mut().for_each(|list| list.sort());
-        if (spec.rank, spec.alpha) != (own.rank, own.alpha) || projections[0] != projections[1] {
+        if !self.has_spec(&layout.spec())? {
             let reason = "names another rank, alpha or other projections than the recorded adapter";
             return Err(TrainError::format(&self.path.with_file_name(CONFIG_FILE), reason));
         }
@@ -214,14 +230,15 @@ impl PeftAdapter {
             let reason = "fed-sb trains a matrix that PEFT does not have";
             return Err(TrainError::Adapter(reason.to_owned()));
         }
-        let (found, wanted) = (self.spec()?, layout.spec());
-        if found != wanted {
+        let wanted = layout.spec();
+        if !self.has_spec(&wanted)? {
+            let found = self.spec()?;
             let reason = format!("describes {found}, the round's adapter is {wanted}");
             return Err(TrainError::format(&self.path.with_file_name(CONFIG_FILE), reason));
         }
         let settings =
             Valid::<FederatedSettings>::default().with(|it| it.adapter = layout.spec())?;
-        let result = self.global(model, &settings)?;
+        let result = self.in_shape(layout, model, &settings)?;
         let trained = global.trained_factors();
         for factor in [Factor::A, Factor::B].into_iter().filter(|f| !trained.contains(f)) {
             for (module, range) in layout.ranges(factor) {

@@ -11,6 +11,7 @@ pub(super) struct WrittenConfig {
     base_model: String,
     rank: usize,
     alpha: f64,
+    rslora: bool,
     target_modules: BTreeSet<String>,
     exclude_modules: Option<&'static str>,
     ranks: BTreeMap<String, usize>,
@@ -25,6 +26,7 @@ impl WrittenConfig {
             base_model: base_model.to_owned(),
             rank: spec.rank,
             alpha: spec.alpha,
+            rslora: spec.rslora,
             target_modules: targets.collect(),
             exclude_modules: (names != ModuleNames::Text).then_some(BESIDE_TEXT),
             ranks: BTreeMap::new(),
@@ -43,6 +45,8 @@ impl WrittenConfig {
             base_model: base_model.to_owned(),
             rank: first.0,
             alpha: first.1,
+            // The scales of stored modules are plain ones.
+            rslora: false,
             target_modules: named().map(|(name, _)| name).collect(),
             exclude_modules: None,
             ranks: ranks.map(|(name, one)| (name, one.rank)).collect(),
@@ -71,7 +75,7 @@ impl WrittenConfig {
             "target_modules": self.target_modules,
             "task_type": "CAUSAL_LM",
             "use_dora": false,
-            "use_rslora": false,
+            "use_rslora": self.rslora,
         });
         format!("{json:#}\n")
     }

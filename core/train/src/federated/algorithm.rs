@@ -21,11 +21,13 @@ pub enum Algorithm {
     /// Exact.
     #[serde(rename = "fed-sb")]
     FedSb,
+    /// A in the first half of a round's steps, B in the second, both sent. Inexact like `FedIt`.
+    Halves,
 }
 
 impl Algorithm {
     /// All algorithms.
-    pub const ALL: [Self; 4] = [Self::RoLora, Self::Ffa, Self::FedIt, Self::FedSb];
+    pub const ALL: [Self; 5] = [Self::RoLora, Self::Ffa, Self::FedIt, Self::FedSb, Self::Halves];
 
     /// The factors trained after `applied` rounds, in their order in the flat vector.
     pub fn factors(self, applied: u64) -> &'static [Factor] {
@@ -33,8 +35,35 @@ impl Algorithm {
             Self::RoLora if applied.is_multiple_of(2) => &[Factor::B],
             Self::RoLora => &[Factor::A],
             Self::Ffa => &[Factor::B],
-            Self::FedIt => &[Factor::A, Factor::B],
+            Self::FedIt | Self::Halves => &[Factor::A, Factor::B],
             Self::FedSb => &[Factor::R],
+        }
+    }
+
+    /// The factors moved in `step`, counted from 0, of the `steps` of the round after `applied`
+    /// applied ones.
+    ///
+    /// `Halves` moves A first, except in the first round: B is zero then, so A has no gradient.
+    pub fn factors_in_step(self, applied: u64, step: usize, steps: usize) -> &'static [Factor] {
+        if self != Self::Halves {
+            return self.factors(applied);
+        }
+        let is_first_half = step < steps / 2;
+        match is_first_half == (applied > 0) {
+            true => &[Factor::A],
+            false => &[Factor::B],
+        }
+    }
+
+    /// Number of steps that move `factor` among the `steps` of the round after `applied` applied
+    /// ones; all of them for a factor that the round does not train.
+    pub fn steps_of(self, applied: u64, factor: Factor, steps: usize) -> usize {
+        if self != Self::Halves {
+            return steps;
+        }
+        match (factor == Factor::A) == (applied > 0) {
+            true => steps / 2,
+            false => steps - steps / 2,
         }
     }
 
@@ -43,7 +72,7 @@ impl Algorithm {
     pub fn is_first(self, applied: u64) -> bool {
         match self {
             Self::RoLora => applied < 2,
-            Self::Ffa | Self::FedIt | Self::FedSb => applied < 1,
+            Self::Ffa | Self::FedIt | Self::FedSb | Self::Halves => applied < 1,
         }
     }
 
@@ -63,6 +92,7 @@ impl Algorithm {
             Self::Ffa => 1,
             Self::FedIt => 2,
             Self::FedSb => 3,
+            Self::Halves => 4,
         }
     }
 
@@ -85,6 +115,25 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn halves_move_each_factor_in_one_run_of_steps_and_b_first_where_it_is_zero() {
+        let moved = |applied, steps| {
+            let of = |step| Algorithm::Halves.factors_in_step(applied, step, steps)[0];
+            (0..steps).map(of).collect::<Vec<_>>()
+        };
+        let (a, b) = (Factor::A, Factor::B);
+        assert_eq!(moved(0, 5), [b, b, a, a, a]);
+        assert_eq!(moved(1, 5), [a, a, b, b, b]);
+        assert_eq!(moved(7, 4), [a, a, b, b]);
+        for (applied, steps) in [(0, 5), (1, 5), (7, 4), (0, 2)] {
+            for factor in [a, b] {
+                let count = moved(applied, steps).iter().filter(|moved| **moved == factor).count();
+                assert_eq!(Algorithm::Halves.steps_of(applied, factor, steps), count);
+            }
+        }
+        assert_eq!(Algorithm::RoLora.factors_in_step(1, 0, 5), [a]);
     }
 
     #[test]

@@ -11,7 +11,8 @@ use crate::{Result, TrainError, Valid};
 /// The sum of a round's quantised updates, and what is needed to turn it into their mean.
 #[derive(Clone, Copy, Debug)]
 pub struct UpdateSum<'a> {
-    /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order.
+    /// Sum over the contributors of `round(scale * weight_i * x_i)`, in the mask's order, with x in
+    /// the unit of its factor.
     pub values: &'a [i64],
     /// The public scale of the round.
     pub scale: f64,
@@ -51,7 +52,8 @@ pub enum Rejection {
 }
 
 impl UpdateSum<'_> {
-    /// The deterministic range check.
+    /// The deterministic range check; `clip` is the bound of the round's first factor, in whose
+    /// unit that of every factor is the same.
     pub fn check(&self, mask: &Mask, clip: f32) -> std::result::Result<(), Rejection> {
         let (opened, masked) = (self.values.len(), mask.len());
         if opened != masked {
@@ -67,7 +69,8 @@ impl UpdateSum<'_> {
         Ok(())
     }
 
-    /// The weighted mean of the contributors' values, in the mask's order.
+    /// The weighted mean of the contributors' values, in the mask's order and in the units in which
+    /// they were sent.
     pub fn mean(&self) -> impl Iterator<Item = f64> + '_ {
         let divisor = self.scale * self.weight_sum.max(1) as f64;
         self.values.iter().map(move |value| *value as f64 / divisor)
@@ -93,19 +96,20 @@ impl GlobalAdapter {
             let reason = format!("a mask over {masked} values for {trained} trained ones");
             return Err(TrainError::Adapter(reason));
         }
-        opened.check(mask, settings.clip(self.applied))?;
+        opened.check(mask, settings.clip(self.applied, settings.first_factor(self.applied)))?;
         let mut next = self.clone();
         let first = self.algorithm.is_first(self.applied);
         let mut sent = mask.indices().iter().zip(opened.mean()).enumerate().peekable();
         let mut start = 0;
         for factor in self.trained_factors() {
             let applied = self.algorithm.applied_to(self.applied, *factor) + 1;
+            let unit = settings.unit(self.applied, *factor);
             let state = next.factor_mut(*factor);
             let end = start + state.values.len();
             while let Some((position, (index, mean))) =
                 sent.next_if(|(_, (index, _))| (**index as usize) < end)
             {
-                let index = *index as usize - start;
+                let (index, mean) = (*index as usize - start, mean * unit);
                 let (mut none1, mut none2) = (0.0, 0.0);
                 let [first_state, second_state] = match state.server.as_mut_slice() {
                     [] => [&mut none1, &mut none2],

@@ -1,6 +1,6 @@
 //! Canonical bytes of the global adapter, its digest, and its file.
 //!
-//! `FSADAPT1`, layout (see [`AdapterLayout`]), algorithm u8, applied rounds u64, number of server
+//! `FSADAPT1`, or `FSADAPT2` with the scale of rsLoRA; layout (see [`AdapterLayout`]), algorithm u8, applied rounds u64, number of server
 //! vectors u8; then for factor A, factor B and, with `fed-sb`, factor R: values, scores, server
 //! vectors, all as little-endian f32 bits.
 
@@ -13,11 +13,14 @@ use crate::model::Projection;
 use crate::{Result, TrainError};
 
 const MAGIC: &[u8; 8] = b"FSADAPT1";
+/// The same with the scale alpha / sqrt(rank).
+const MAGIC_RSLORA: &[u8; 8] = b"FSADAPT2";
 
 impl GlobalAdapter {
     /// The canonical bytes. Two adapters are equal exactly when these are.
     pub fn to_bytes(&self) -> Vec<u8> {
-        let mut bytes = MAGIC.to_vec();
+        let is_rslora = self.layout.is_rslora();
+        let mut bytes = if is_rslora { MAGIC_RSLORA } else { MAGIC }.to_vec();
         self.layout.encode(&mut bytes);
         bytes.push(self.algorithm.tag());
         bytes.extend(self.applied.to_le_bytes());
@@ -40,10 +43,11 @@ impl GlobalAdapter {
     /// the bytes present before anything is allocated, and every value must be finite.
     pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
         let mut reader = Reader { rest: bytes, what: "adapter" };
-        if reader.take(MAGIC.len())? != MAGIC {
-            return Err(reader.bad("not an adapter file of version 1"));
+        let magic = reader.take(MAGIC.len())?;
+        if magic != MAGIC && magic != MAGIC_RSLORA {
+            return Err(reader.bad("not an adapter file of version 1 or 2"));
         }
-        let layout = read_layout(&mut reader)?;
+        let layout = read_layout(&mut reader, magic == MAGIC_RSLORA)?;
         let algorithm = Algorithm::from_tag(reader.byte()?);
         let algorithm = algorithm.ok_or_else(|| reader.bad("unknown algorithm"))?;
         let applied = reader.u64()?;
@@ -71,7 +75,7 @@ impl GlobalAdapter {
     }
 }
 
-fn read_layout(reader: &mut Reader<'_>) -> Result<AdapterLayout> {
+fn read_layout(reader: &mut Reader<'_>, rslora: bool) -> Result<AdapterLayout> {
     let rank = reader.u32()? as usize;
     let alpha = f64::from_bits(reader.u64()?);
     let count = reader.u32()? as usize;
@@ -94,7 +98,7 @@ fn read_layout(reader: &mut Reader<'_>) -> Result<AdapterLayout> {
     {
         return Err(reader.bad("modules out of order"));
     }
-    AdapterLayout::from_parts(rank, alpha, modules)
+    AdapterLayout::from_parts(rank, alpha, rslora, modules)
         .map_err(|e| TrainError::Decode { what: "adapter", reason: e.to_string() })
 }
 

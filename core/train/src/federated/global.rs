@@ -202,6 +202,8 @@ impl GlobalAdapter {
             || self.layout.spec().alpha != settings.adapter.alpha
         {
             "rank or alpha"
+        } else if self.layout.is_rslora() != settings.adapter.rslora {
+            "rule for the scale (rsLoRA)"
         } else if self.a.server.len() != settings.server.state_vectors() {
             "server optimiser"
         } else {

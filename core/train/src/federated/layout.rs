@@ -16,6 +16,10 @@ pub struct AdapterSpec {
     pub alpha: f64,
     /// Projections that get an adapter, in every layer.
     pub target_modules: Vec<Projection>,
+    /// rsLoRA (Kalajdzievski, arXiv:2312.03732): the output is multiplied by alpha / sqrt(rank)
+    /// instead.
+    #[serde(default)]
+    pub rslora: bool,
 }
 
 impl AdapterSpec {
@@ -39,14 +43,15 @@ fn check_shape(rank: usize, alpha: f64, modules: usize) -> Result<()> {
 
 impl Default for AdapterSpec {
     fn default() -> Self {
-        Self { rank: 8, alpha: 16.0, target_modules: Projection::ATTENTION.to_vec() }
+        Self { rank: 8, alpha: 16.0, target_modules: Projection::ATTENTION.to_vec(), rslora: false }
     }
 }
 
 impl std::fmt::Display for AdapterSpec {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         let names: Vec<&str> = self.target_modules.iter().map(|p| p.name()).collect();
-        write!(f, "rank {}, alpha {}, {}", self.rank, self.alpha, names.join(" "))
+        let rslora = if self.rslora { ", rsLoRA" } else { "" };
+        write!(f, "rank {}, alpha {}{rslora}, {}", self.rank, self.alpha, names.join(" "))
     }
 }
 
@@ -98,6 +103,7 @@ impl ModuleShape {
 pub struct AdapterLayout {
     rank: usize,
     alpha: f64,
+    rslora: bool,
     modules: Vec<ModuleShape>,
 }
 
@@ -125,13 +131,18 @@ impl AdapterLayout {
                 modules.push(ModuleShape { layer, projection: *projection, inputs, outputs });
             }
         }
-        Self::from_parts(spec.rank, spec.alpha, modules)
+        Self::from_parts(spec.rank, spec.alpha, spec.rslora, modules)
     }
 
     /// Builds a layout from its parts, and checks them.
-    pub(crate) fn from_parts(rank: usize, alpha: f64, modules: Vec<ModuleShape>) -> Result<Self> {
+    pub(crate) fn from_parts(
+        rank: usize,
+        alpha: f64,
+        rslora: bool,
+        modules: Vec<ModuleShape>,
+    ) -> Result<Self> {
         check_shape(rank, alpha, modules.len())?;
-        let layout = Self { rank, alpha, modules };
+        let layout = Self { rank, alpha, rslora, modules };
         if Factor::ALL.into_iter().any(|factor| layout.len(factor) > u32::MAX as usize) {
             return Err(TrainError::setting("rank", "a factor has more than 2^32 values"));
         }
@@ -143,9 +154,19 @@ impl AdapterLayout {
         self.rank
     }
 
-    /// The numerator of the adapter's scaling.
-    pub fn alpha(&self) -> f64 {
-        self.alpha
+    /// The numerator of the scale, over the rank: alpha, or alpha * sqrt(rank) with rsLoRA.
+    pub fn numerator(&self) -> f64 {
+        if self.rslora { self.alpha * (self.rank as f64).sqrt() } else { self.alpha }
+    }
+
+    /// The scale of B A.
+    pub fn scale(&self) -> f64 {
+        self.numerator() / self.rank as f64
+    }
+
+    /// Whether the scale is that of rsLoRA.
+    pub(crate) fn is_rslora(&self) -> bool {
+        self.rslora
     }
 
     /// The modules, in order.
@@ -173,11 +194,12 @@ impl AdapterLayout {
         })
     }
 
-    /// BLAKE3 over rank, alpha and modules. Members with equal digests mean the same coordinate by
+    /// BLAKE3 over rank, alpha and modules, and a byte more with rsLoRA. Members with equal digests mean the same coordinate by
     /// the same index.
     pub fn digest(&self) -> [u8; 32] {
         let mut bytes = Vec::new();
         self.encode(&mut bytes);
+        bytes.extend(self.rslora.then_some(1));
         blake3::derive_key("fedshield-train v1 adapter layout", &bytes)
     }
 
@@ -190,7 +212,7 @@ impl AdapterLayout {
             }
         }
         target_modules.sort();
-        AdapterSpec { rank: self.rank, alpha: self.alpha, target_modules }
+        AdapterSpec { rank: self.rank, alpha: self.alpha, target_modules, rslora: self.rslora }
     }
 
     /// Number of values of one module's factor.
@@ -204,7 +226,7 @@ impl AdapterLayout {
     }
 
     /// Canonical bytes: rank u32, alpha f64 bits u64, count u32, then layer u32, slot u8, inputs
-    /// u32, outputs u32 for each module; little-endian.
+    /// u32, outputs u32 for each module; little-endian. Without the rule of the scale.
     pub(crate) fn encode(&self, bytes: &mut Vec<u8>) {
         bytes.extend((self.rank as u32).to_le_bytes());
         bytes.extend(self.alpha.to_bits().to_le_bytes());

@@ -1,13 +1,16 @@
 //! prune: turns a local update into the values that are sent, and remembers what is not sent.
 
+use std::borrow::Cow;
 use std::path::Path;
 
+use super::bounds::RoundBounds;
 use super::codec::{Reader, put_floats};
 use super::global::GlobalAdapter;
 use super::layout::Factor;
 use super::local::zero_smallest;
 use super::mask::Mask;
-use crate::{Result, TrainError};
+use super::settings::FederatedSettings;
+use crate::{Result, TrainError, Valid};
 
 /// What a member contributes to a round, in the clear. It never leaves the member in this form: it
 /// is encoded and encrypted first.
@@ -16,14 +19,23 @@ pub struct PrunedUpdate {
     /// The coordinates that are sent.
     pub mask: Mask,
     /// The clipped values, in the mask's order.
-    pub values: Vec<f32>,
+    pub sent: Vec<f32>,
     /// Number of values that were clipped.
     pub clipped: usize,
+    bounds: RoundBounds,
+}
+
+impl PrunedUpdate {
+    /// The values as they are quantised, at [`scale`](Valid::<FederatedSettings>::scale) times the
+    /// member's weight: each in the unit of its factor.
+    pub fn encoded(&self) -> Cow<'_, [f32]> {
+        self.bounds.encode(self.mask.indices(), &self.sent)
+    }
 }
 
 impl std::fmt::Debug for PrunedUpdate {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let (len, dense_len) = (self.values.len(), self.mask.dense_len());
+        let (len, dense_len) = (self.sent.len(), self.mask.dense_len());
         write!(f, "PrunedUpdate {{ {len} of {dense_len} values, redacted }}")
     }
 }
@@ -68,7 +80,7 @@ impl LocalMemory {
     }
 
     /// Prunes the update `theta` (the trained factors after local training, dense) of round
-    /// `global.applied()`: delta = theta - g + e, x = clip(delta at the mask).
+    /// `global.applied()`: delta = theta - g + e, x = clip(delta at the mask), each factor to its own bound.
     ///
     /// [`Self::spend`] or [`Self::skip`] decide what becomes of delta. Pruning again before that
     /// (in a retried round) replaces the pending update.
@@ -77,7 +89,7 @@ impl LocalMemory {
         global: &GlobalAdapter,
         theta: &[f32],
         mask: Mask,
-        clip: f32,
+        settings: &Valid<FederatedSettings>,
     ) -> Result<PrunedUpdate> {
         self.begin(global.applied());
         let g = global.trained_values();
@@ -94,19 +106,20 @@ impl LocalMemory {
             }
             delta.push(value);
         }
-        let mut clipped = 0;
-        let values = mask.gather(&delta).into_iter().map(|x| {
+        let (mut clipped, bounds) = (0, global.bounds(settings));
+        let sent = mask.indices().iter().map(|index| {
+            let (x, clip) = (delta[*index as usize], bounds.clip(*index as usize));
             clipped += usize::from(x.abs() > clip);
             x.clamp(-clip, clip)
         });
-        let values = values.collect();
+        let sent = sent.collect();
         let factors = global.trained_factors().to_vec();
         self.pending = Some(Pending { applied: global.applied(), factors, delta });
-        Ok(PrunedUpdate { mask, values, clipped })
+        Ok(PrunedUpdate { mask, sent, clipped, bounds })
     }
 
     /// Prunes by the paper's rule: of each tensor of theta (plus what an earlier round left out, if
-    /// this member was not in it) the fraction `rate` with the smallest magnitude becomes zero, and
+    /// this member was not in it) the round's fraction with the smallest magnitude becomes zero, and
     /// every coordinate sends x = clip(theta - g). So, apart from clipping, the next adapter is the
     /// mean of the members' pruned weights. There is no error feedback: what was pruned is dropped
     /// once the update is spent.
@@ -114,8 +127,7 @@ impl LocalMemory {
         &mut self,
         global: &GlobalAdapter,
         theta: &[f32],
-        rate: f64,
-        clip: f32,
+        settings: &Valid<FederatedSettings>,
     ) -> Result<PrunedUpdate> {
         self.begin(global.applied());
         let g = global.trained_values();
@@ -129,19 +141,21 @@ impl LocalMemory {
         if weights.iter().any(|value| !value.is_finite()) {
             return Err(TrainError::NotFinite { step: 0, what: "update" });
         }
+        let rate = settings.prune.rate(global.applied());
         zero_smallest(global.layout(), &factors, rate, &mut weights);
-        let mut clipped = 0;
-        let values: Vec<f32> = weights
+        let (mut clipped, bounds) = (0, global.bounds(settings));
+        let sent: Vec<f32> = weights
             .iter()
             .zip(&g)
-            .map(|(weight, g)| {
-                let x = weight - g;
+            .enumerate()
+            .map(|(index, (weight, g))| {
+                let (x, clip) = (weight - g, bounds.clip(index));
                 clipped += usize::from(x.abs() > clip);
                 x.clamp(-clip, clip)
             })
             .collect();
-        self.pending = Some(Pending { applied: global.applied(), factors, delta: values.clone() });
-        Ok(PrunedUpdate { mask: Mask::full(values.len()), values, clipped })
+        self.pending = Some(Pending { applied: global.applied(), factors, delta: sent.clone() });
+        Ok(PrunedUpdate { mask: Mask::full(sent.len()), sent, clipped, bounds })
     }
 
     /// The next round starts from the adapter of `applied` rounds: what was settled before is

@@ -23,6 +23,14 @@ pub enum ServerOptimizer {
         /// Decay of the velocity.
         beta: f64,
     },
+    /// v = beta * v + mean; g += eta * (mean + beta * v): Nesterov's momentum, the outer optimiser
+    /// of DiLoCo (Douillard et al., arXiv:2311.08105).
+    Nesterov {
+        /// Step size.
+        eta: f64,
+        /// Decay of the velocity.
+        beta: f64,
+    },
     /// Adam on the mean, with bias correction by the rounds that trained the factor.
     Adam {
         /// Step size.
@@ -47,7 +55,7 @@ impl ServerOptimizer {
     pub(crate) fn state_vectors(self) -> usize {
         match self {
             Self::Plain { .. } => 0,
-            Self::Momentum { .. } => 1,
+            Self::Momentum { .. } | Self::Nesterov { .. } => 1,
             Self::Adam { .. } => 2,
         }
     }
@@ -55,7 +63,7 @@ impl ServerOptimizer {
     pub(super) fn validate(self) -> Result<()> {
         let (eta, decays, epsilon) = match self {
             Self::Plain { eta } => (eta, [0.0, 0.0], 1.0),
-            Self::Momentum { eta, beta } => (eta, [beta, 0.0], 1.0),
+            Self::Momentum { eta, beta } | Self::Nesterov { eta, beta } => (eta, [beta, 0.0], 1.0),
             Self::Adam { eta, beta1, beta2, epsilon } => (eta, [beta1, beta2], epsilon),
         };
         let fits = eta.is_finite()
@@ -82,6 +90,11 @@ impl ServerOptimizer {
                 let velocity = beta * f64::from(*first) + mean;
                 *first = velocity as f32;
                 eta * velocity
+            }
+            Self::Nesterov { eta, beta } => {
+                let velocity = beta * f64::from(*first) + mean;
+                *first = velocity as f32;
+                eta * (mean + beta * velocity)
             }
             Self::Adam { eta, beta1, beta2, epsilon } => {
                 let m = beta1 * f64::from(*first) + (1.0 - beta1) * mean;

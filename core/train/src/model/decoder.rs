@@ -8,9 +8,9 @@ use super::batch::{Batch, Indices};
 use super::config::ModelConfig;
 use super::experts::Experts;
 use super::frozen::{BasePrecision, Frozen};
-use super::layer::{Layer, LayerGradients, LayerSaved};
+use super::layer::{Layer, LayerGradients, LayerSaved, read_norm};
 use super::linear::Wants;
-use super::lora::{LoraLayers, Projection};
+use super::lora::LoraLayers;
 use super::loss::{self, HeadOutcome, LossSum};
 use super::norm::RmsNorm;
 use super::pass::{Pass, Tables};
@@ -18,7 +18,7 @@ use super::pool::in_pool;
 use super::product::ComputePrecision;
 use super::reader::Reader;
 use super::transfer::is_host;
-use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource, layer_name, qk_norm_widths};
+use super::weights::{EMBEDDING, FINAL_NORM, HEAD, TensorSource};
 use crate::{Result, TrainError, Valid};
 
 /// A decoder with its weights on a device. Cheap to clone: clones share the weights.
@@ -94,7 +94,7 @@ impl Decoder {
         precision: BasePrecision,
     ) -> Result<Self> {
         let reader = Reader { source, device, precision };
-        let layers = (0..config.layers).map(|index| read_layer(&reader, config, index));
+        let layers = (0..config.layers).map(|index| Layer::load(&reader, config, index));
         let layers = layers.collect::<Result<Vec<Layer>>>()?;
         let head = match config.tied_head {
             true => None,
@@ -126,11 +126,9 @@ impl Decoder {
 
     /// Sets the minimum precision of matrix products from now on; the default is f32.
     pub fn compute_in(&mut self, precision: ComputePrecision) {
-        let experts = self.layers.iter_mut().filter_map(|layer| layer.experts.as_mut());
+        let experts = self.layers.iter_mut().filter_map(Layer::experts_mut);
         experts.for_each(|experts| experts.compute_in(precision));
-        let linears =
-            self.layers.iter_mut().flat_map(|layer| layer.projections.iter_mut().flatten());
-        let projections = linears.map(|linear| &mut linear.weight);
+        let projections = self.layers.iter_mut().flat_map(Layer::matrices_mut);
         let matrices = projections.chain([&mut self.embedding]).chain(&mut self.head);
         matrices.for_each(|matrix| matrix.compute_in(precision));
     }
@@ -138,10 +136,9 @@ impl Decoder {
     /// Size in bytes of the frozen matrices: projections, experts, embedding, and the head if it is not the
     /// embedding.
     pub fn base_bytes(&self) -> usize {
-        let linears = self.layers.iter().flat_map(|layer| layer.projections.iter().flatten());
-        let projections = linears.map(|linear| &linear.weight);
+        let projections = self.layers.iter().flat_map(Layer::matrices);
         let matrices = projections.chain([&self.embedding]).chain(&self.head);
-        let experts = self.layers.iter().filter_map(|layer| layer.experts.as_ref());
+        let experts = self.layers.iter().filter_map(Layer::experts);
         matrices.map(Frozen::bytes).sum::<usize>() + experts.map(Experts::bytes).sum::<usize>()
     }
 
@@ -209,12 +206,12 @@ impl Decoder {
         let mut layers = Vec::with_capacity(self.layers.len());
         for (index, layer) in self.layers.iter().enumerate().rev() {
             let Some(kept) = saved.pop() else { break };
-            let (lora, context) = (&lora.layers[index], pass.context(index));
+            let context = pass.context(index);
             let kept = match kept {
                 Kept::Activations(kept) => *kept,
-                Kept::Input(x) => layer.forward(*x, lora, &context).1,
+                Kept::Input(x) => layer.forward(*x, &lora.layers[index], &context).1,
             };
-            let (d, g) = layer.backward(dx, kept, lora, &context);
+            let (d, g) = kept.backward(dx, &context);
             layers.push(g);
             dx = d;
         }
@@ -270,45 +267,4 @@ impl Decoder {
             ))),
         }
     }
-}
-
-fn read_norm(
-    reader: &Reader<'_>,
-    config: &ModelConfig,
-    name: &str,
-    width: usize,
-) -> Result<RmsNorm> {
-    let offset = if config.family.norm_offset() { 1.0 } else { 0.0 };
-    Ok(RmsNorm { gamma: reader.gamma(name, width, offset)?, eps: config.rms_norm_eps })
-}
-
-fn read_layer(reader: &Reader<'_>, config: &ModelConfig, index: usize) -> Result<Layer> {
-    let mut layer = Layer {
-        norms: Default::default(),
-        projections: Default::default(),
-        qk_norm: None,
-        experts: None,
-        activation: config.activation,
-        residual_scale: config.residual_scale,
-    };
-    for (place, name) in layer.norms.iter_mut().zip(config.family.norms().names()) {
-        if let Some(name) = name {
-            let name = layer_name(index, &format!("{name}.weight"));
-            *place = Some(read_norm(reader, config, &name, config.hidden_size)?);
-        }
-    }
-    for projection in Projection::in_layer(config, index) {
-        layer.projections[projection.slot()] = Some(reader.linear(config, index, *projection)?);
-    }
-    if let Some(shape) = config.experts_of(index) {
-        layer.experts = Some(Experts::load(reader, config, shape, index)?);
-    }
-    if let [queries, keys] = qk_norm_widths(config)[..] {
-        let norm = |which: &str, width: usize| {
-            let name = layer_name(index, &format!("self_attn.{which}.weight"));
-            read_norm(reader, config, &name, width)
-        };
-        layer.qk_norm = Some((norm("q_norm", queries)?, norm("k_norm", keys)?));
-    }
-    Ok(layer)
 }

@@ -3,11 +3,12 @@
 
 use std::ops::ControlFlow;
 
+use super::optimizer_state::OptimizerState;
 use super::progress::OnProgress;
-use super::run::Run;
+use super::run::{Run, RunStart};
 use super::trainer::Trainer;
 use crate::data::DataSet;
-use crate::federated::{Algorithm, GlobalAdapter, LearningRate};
+use crate::federated::{Algorithm, GlobalAdapter, LearningRate, StepRates};
 use crate::valid::positive;
 use crate::{Result, TrainError, Valid, Validate};
 
@@ -48,10 +49,31 @@ impl AloneSettings {
 }
 
 impl Trainer {
+    /// Begins to train both factors of `start`, which must be [`GlobalAdapter::plain`].
+    ///
+    /// # Errors
+    /// An adapter of another form or for another base model, or no examples.
+    pub fn start_alone<'a>(
+        &'a self,
+        start: &GlobalAdapter,
+        settings: &Valid<AloneSettings>,
+        seed: [u8; 32],
+        data: &'a DataSet,
+    ) -> Result<AloneRun<'a>> {
+        if start.algorithm() != Algorithm::FedIt {
+            let reason = "an adapter whose factors are not all trained cannot be trained alone";
+            return Err(TrainError::Adapter(reason.to_owned()));
+        }
+        let state = &OptimizerState::default();
+        let begin = RunStart { adapter: start, proximal: 0.0, state, seed, steps: settings.steps };
+        let run = Run::new(self, &begin, data)?;
+        Ok(AloneRun { run, start: start.clone(), settings: **settings, done: 0 })
+    }
+
     /// Trains both factors of `start`, which must be [`GlobalAdapter::plain`].
     ///
     /// # Errors
-    /// Those of [`Self::train_round`], and those of `on_checkpoint`.
+    /// Those of [`Self::start_alone`] and [`AloneRun::advance`], and those of `on_checkpoint`.
     pub fn train_alone(
         &self,
         start: &GlobalAdapter,
@@ -61,20 +83,35 @@ impl Trainer {
         progress: OnProgress<'_>,
         on_checkpoint: OnCheckpoint<'_>,
     ) -> Result<()> {
-        if start.algorithm() != Algorithm::FedIt {
-            let reason = "an adapter whose factors are not all trained cannot be trained alone";
-            return Err(TrainError::Adapter(reason.to_owned()));
-        }
-        let mut run = Run::new(self, start, seed, data, settings.steps)?;
-        let mut done = 0;
-        while done < settings.steps {
-            let count = settings.checkpoint.min(settings.steps - done);
-            run.steps(count, &|step| settings.rate(step), progress)?;
-            done += count;
-            if on_checkpoint(done, start.with_trained(&run.theta()?)?)?.is_break() {
+        let mut run = self.start_alone(start, settings, seed, data)?;
+        while run.done < settings.steps {
+            let adapter = run.advance(settings.checkpoint, progress)?;
+            if on_checkpoint(run.done, adapter)?.is_break() {
                 break;
             }
         }
         Ok(())
+    }
+}
+
+/// A training that can be taken on step by step.
+pub struct AloneRun<'a> {
+    run: Run<'a>,
+    start: GlobalAdapter,
+    settings: AloneSettings,
+    done: usize,
+}
+
+impl AloneRun<'_> {
+    /// Takes `steps` further steps, or those that are left: the adapter after them.
+    ///
+    /// # Errors
+    /// A loss or gradient that is not finite, or a cancelled run; it cannot be continued then.
+    pub fn advance(&mut self, steps: usize, progress: OnProgress<'_>) -> Result<GlobalAdapter> {
+        let settings = self.settings;
+        let count = steps.min(settings.steps - self.done);
+        self.run.steps(count, &|step| StepRates::all(settings.rate(step)), progress)?;
+        self.done += count;
+        self.start.with_trained(&self.run.theta()?)
     }
 }

@@ -3,6 +3,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
+use super::optimizer_state::Moments;
 use crate::valid::{fraction, positive};
 use crate::{Result, TrainError};
 
@@ -45,30 +46,38 @@ impl AdamWSettings {
 #[derive(Clone, Debug)]
 pub struct AdamW {
     settings: AdamWSettings,
-    first: Vec<f32>,
-    second: Vec<f32>,
-    steps: i32,
+    moments: Moments,
 }
 
 impl AdamW {
     /// A fresh optimiser for `len` parameters.
     pub fn new(settings: AdamWSettings, len: usize) -> Self {
-        Self { settings, first: vec![0.0; len], second: vec![0.0; len], steps: 0 }
+        Self::from_moments(settings, Moments::fresh(len))
+    }
+
+    /// An optimiser that goes on from `moments`.
+    pub fn from_moments(settings: AdamWSettings, moments: Moments) -> Self {
+        Self { settings, moments }
+    }
+
+    /// The moments after the steps so far.
+    pub fn moments(&self) -> &Moments {
+        &self.moments
     }
 
     /// One step: `parameters -= ...` along `gradients`, both as long as the optimiser.
     pub fn step(&mut self, parameters: &mut [f32], gradients: &[f32], learning_rate: f64) {
-        self.steps += 1;
+        let Moments { first, second, steps } = &mut self.moments;
+        *steps = steps.saturating_add(1);
         let AdamWSettings { beta1, beta2, epsilon, weight_decay } = self.settings;
-        let correction1 = 1.0 - beta1.powi(self.steps);
-        let correction2 = 1.0 - beta2.powi(self.steps);
+        let [correction1, correction2] = bias_corrections(&self.settings, *steps);
         let decay = (1.0 - learning_rate * weight_decay) as f32;
         let step_size = (learning_rate / correction1) as f32;
         let root_correction = correction2.sqrt() as f32;
         let (b1, b2, epsilon) = (beta1 as f32, beta2 as f32, epsilon as f32);
         let (c1, c2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
         let chunks = parameters.par_chunks_mut(CHUNK).zip(gradients.par_chunks(CHUNK));
-        let moments = self.first.par_chunks_mut(CHUNK).zip(self.second.par_chunks_mut(CHUNK));
+        let moments = first.par_chunks_mut(CHUNK).zip(second.par_chunks_mut(CHUNK));
         chunks.zip(moments).for_each(|((parameters, gradients), (first, second))| {
             let moments = first.iter_mut().zip(second);
             for ((p, g), (m, v)) in parameters.iter_mut().zip(gradients).zip(moments) {
@@ -79,6 +88,12 @@ impl AdamW {
             }
         });
     }
+}
+
+/// One minus the decay to the power of the number of steps, for both moments.
+pub(super) fn bias_corrections(settings: &AdamWSettings, steps: u32) -> [f64; 2] {
+    let steps = i32::try_from(steps).unwrap_or(i32::MAX);
+    [settings.beta1, settings.beta2].map(|decay| 1.0 - decay.powi(steps))
 }
 
 /// Scales `gradients` so that their Euclidean norm is at most `max_norm`; returns the norm before.

@@ -4,14 +4,29 @@
 use std::ops::ControlFlow;
 use std::time::Instant;
 
+use super::optimizer_state::OptimizerState;
 use super::progress::{OnProgress, Progress, RoundStats};
-use super::steps::{LocalSteps, StepReport, local_steps};
+use super::steps::{LocalSettings, LocalSteps, StepReport, local_steps};
 use super::trainer::{RoundResult, Trainer};
 use crate::data::{DataSet, Order, TokenizedExample};
-use crate::federated::GlobalAdapter;
+use crate::federated::{GlobalAdapter, StepRates};
 use crate::memory::LargeWork;
 use crate::model::{Batch, StageSeconds, TokenSequence};
 use crate::{Result, TrainError};
+
+/// What a run starts from.
+pub(super) struct RunStart<'a> {
+    /// The adapter; the factors of its next round are trained.
+    pub(super) adapter: &'a GlobalAdapter,
+    /// See [`LocalSettings::proximal`].
+    pub(super) proximal: f64,
+    /// The optimiser's state.
+    pub(super) state: &'a OptimizerState,
+    /// Seed of the order of the examples.
+    pub(super) seed: [u8; 32],
+    /// Number of steps in all, for reports.
+    pub(super) steps: usize,
+}
 
 pub(super) struct Run<'a> {
     trainer: &'a Trainer,
@@ -24,27 +39,24 @@ pub(super) struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
-    /// Starts from `adapter`, for the factors of its next round. `steps` is the number of steps in
-    /// all, for reports.
-    ///
     /// # Errors
-    /// An adapter for another base model, or no examples.
+    /// An adapter or an optimiser's state for another base model, or no examples.
     pub(super) fn new(
         trainer: &'a Trainer,
-        adapter: &GlobalAdapter,
-        seed: [u8; 32],
+        start: &RunStart<'_>,
         data: &'a DataSet,
-        steps: usize,
     ) -> Result<Self> {
+        let RunStart { adapter, proximal, state, seed, steps } = *start;
         trainer.check_layout(adapter.layout())?;
         if data.train.is_empty() {
             return Err(TrainError::setting("data", "no example to train on"));
         }
         let settings = &trainer.settings;
-        let (optimizer, bound) = (settings.optimizer, settings.max_gradient_norm);
+        let (optimizer, max_gradient_norm) = (settings.optimizer, settings.max_gradient_norm);
+        let local = LocalSettings { optimizer, max_gradient_norm, proximal };
         Ok(Self {
             trainer,
-            training: local_steps(&trainer.decoder, adapter, optimizer, bound),
+            training: local_steps(&trainer.decoder, adapter, &local, state)?,
             order: Order::new(data.train.len(), seed),
             train: &data.train,
             stats: RoundStats::new(steps),
@@ -53,21 +65,21 @@ impl<'a> Run<'a> {
         })
     }
 
-    /// Takes `count` further steps; `rate` gives the learning rate of a step, counted from 0.
+    /// Takes `count` further steps; `rates` gives the learning rates of a step, counted from 0.
     ///
     /// # Errors
     /// A loss or gradient that is not finite, or a cancelled run; it cannot be continued then.
     pub(super) fn steps(
         &mut self,
         count: usize,
-        rate: &dyn Fn(usize) -> f64,
+        rates: &dyn Fn(usize) -> StepRates,
         progress: OnProgress<'_>,
     ) -> Result<()> {
         for step in self.stats.losses.len()..self.stats.losses.len() + count {
             let step_begin = Instant::now();
             let micro_batches = self.micro_batches()?;
             let StepReport { loss, gradient_norm, seconds } =
-                self.training.step(&micro_batches, rate(step))?;
+                self.training.step(&micro_batches, rates(step))?;
             let tokens: usize = micro_batches.iter().map(Batch::token_count).sum();
             self.stats.stages += seconds;
             self.stats.losses.push(loss);
@@ -100,14 +112,18 @@ impl<'a> Run<'a> {
         }
     }
 
-    /// The result of all steps.
+    /// The result of all steps; with `keeps_state`, the optimiser's state too.
     ///
     /// # Errors
     /// Those of [`Self::theta`].
-    pub(super) fn finish(mut self) -> Result<RoundResult> {
+    pub(super) fn finish(mut self, keeps_state: bool) -> Result<RoundResult> {
         let theta = self.theta()?;
+        let optimizer = match keeps_state {
+            true => self.training.optimizer_state(),
+            false => OptimizerState::default(),
+        };
         self.stats.seconds = self.begin.elapsed().as_secs_f64();
-        Ok(RoundResult { theta, stats: self.stats })
+        Ok(RoundResult { theta, optimizer, stats: self.stats })
     }
 
     fn micro_batches(&mut self) -> Result<Vec<Batch>> {

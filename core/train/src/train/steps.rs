@@ -9,9 +9,21 @@ mod on_host;
 mod tests;
 
 use super::optimizer::AdamWSettings;
+use super::optimizer_state::OptimizerState;
 use crate::Result;
-use crate::federated::GlobalAdapter;
+use crate::federated::{GlobalAdapter, StepRates};
 use crate::model::{Batch, Decoder, StageSeconds, is_host};
+
+/// What is the same in all steps of a run.
+#[derive(Clone, Copy, Debug)]
+pub struct LocalSettings {
+    /// The optimiser.
+    pub optimizer: AdamWSettings,
+    /// Bound on the Euclidean norm of the gradient of all factors that a step moves.
+    pub max_gradient_norm: f64,
+    /// mu: mu * (w - w at the start) is added to the gradient of w; 0 for none.
+    pub proximal: f64,
+}
 
 /// What a step reports.
 #[derive(Clone, Copy, Debug)]
@@ -27,27 +39,34 @@ pub struct StepReport {
 
 /// Steps of an optimiser over the trained factors of an adapter.
 pub trait LocalSteps {
-    /// One step along the gradient of the mean loss over the labelled tokens of `batches` together.
+    /// One step of the factors that `rates` moves, along the gradient of the mean loss over the
+    /// labelled tokens of `batches` together.
     ///
     /// # Errors
     /// A sequence that does not fit the model, or a loss or gradient that is not finite; after an
     /// error the steps cannot be continued.
-    fn step(&mut self, batches: &[Batch], learning_rate: f64) -> Result<StepReport>;
+    fn step(&mut self, batches: &[Batch], rates: StepRates) -> Result<StepReport>;
 
     /// The current values of the trained factors, dense, in the layout's order.
     fn theta(&self) -> Vec<f32>;
+
+    /// The current moments of the trained factors.
+    fn optimizer_state(&self) -> OptimizerState;
 }
 
-/// Starts steps from `adapter` for the factors of its next round, with a fresh optimiser and with
-/// the norm of the gradient bounded by `max_gradient_norm`.
+/// Starts steps from `adapter` for the factors of its next round; the optimiser goes on from
+/// `state`, and starts afresh for a factor of which it has no moments.
+///
+/// # Errors
+/// A state for another number of values.
 pub fn local_steps<'a>(
     decoder: &'a Decoder,
     adapter: &GlobalAdapter,
-    optimizer: AdamWSettings,
-    max_gradient_norm: f64,
-) -> Box<dyn LocalSteps + 'a> {
-    match is_host(&decoder.device) {
-        true => Box::new(on_host::OnHost::new(decoder, adapter, optimizer, max_gradient_norm)),
-        false => Box::new(on_device::OnDevice::new(decoder, adapter, optimizer, max_gradient_norm)),
-    }
+    settings: &LocalSettings,
+    state: &OptimizerState,
+) -> Result<Box<dyn LocalSteps + 'a>> {
+    Ok(match is_host(&decoder.device) {
+        true => Box::new(on_host::OnHost::new(decoder, adapter, settings, state)?),
+        false => Box::new(on_device::OnDevice::new(decoder, adapter, settings, state)?),
+    })
 }

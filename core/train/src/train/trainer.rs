@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 
 use super::device::ComputeDevice;
 use super::optimizer::AdamWSettings;
+use super::optimizer_state::OptimizerState;
 use super::progress::{OnProgress, RoundStats};
-use super::run::Run;
+use super::run::{Run, RunStart};
 use crate::data::DataSet;
-use crate::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
+use crate::federated::{AdapterLayout, FederatedSettings, GlobalAdapter, LocalOptimizer};
 use crate::load::LoadedModel;
 use crate::model::{BasePrecision, ComputePrecision, Decoder, ModelConfig};
 use crate::text::TextTokenizer;
@@ -80,11 +81,26 @@ pub struct Trainer {
     base_digest: [u8; 32],
 }
 
+/// The inputs of a round of local training beside the examples.
+#[derive(Clone, Copy)]
+pub struct RoundTask<'a> {
+    /// The common adapter that the round starts from.
+    pub global: &'a GlobalAdapter,
+    /// What the members agree on.
+    pub settings: &'a Valid<FederatedSettings>,
+    /// The optimiser's state of earlier rounds; not used unless it is kept.
+    pub optimizer: &'a OptimizerState,
+    /// Determines the order of the examples; it should differ between rounds and members.
+    pub seed: [u8; 32],
+}
+
 /// Result of a round of local training.
 #[derive(Clone)]
 pub struct RoundResult {
     /// The trained factors after training, dense, in the layout's order.
     pub theta: Vec<f32>,
+    /// The optimiser's state of the trained factors after training; empty unless it is kept.
+    pub optimizer: OptimizerState,
     /// Measurements of the round.
     pub stats: RoundStats,
 }
@@ -134,9 +150,8 @@ impl Trainer {
         Ok(GlobalAdapter::new(layout, settings, seed))
     }
 
-    /// Trains the factors of round `global.applied()` on `data`, starting from the global adapter,
-    /// with a fresh optimiser. `seed` determines the order of the examples and should differ
-    /// between rounds and members. The same inputs give the same result on one machine.
+    /// Trains the factors of round `global.applied()` on `data`, starting from the global adapter
+    /// with a fresh optimiser; see [`Self::train`] for one that is kept.
     ///
     /// # Errors
     /// A loss or gradient that is not finite, a cancelled round, or an empty data set; then there
@@ -149,10 +164,31 @@ impl Trainer {
         data: &DataSet,
         progress: OnProgress<'_>,
     ) -> Result<RoundResult> {
-        let rate = settings.learning_rate.at(global.applied());
-        let mut run = Run::new(self, global, seed, data, settings.steps)?;
-        run.steps(settings.steps, &|_| rate, progress)?;
-        run.finish()
+        let optimizer = &OptimizerState::default();
+        self.train(&RoundTask { global, settings, optimizer, seed }, data, progress)
+    }
+
+    /// Trains the factors of the next round of `task.global` on `data`. The same inputs give the
+    /// same result on one machine.
+    ///
+    /// # Errors
+    /// Those of [`Self::train_round`], and an optimiser's state for another model.
+    pub fn train(
+        &self,
+        task: &RoundTask<'_>,
+        data: &DataSet,
+        progress: OnProgress<'_>,
+    ) -> Result<RoundResult> {
+        let RoundTask { global, settings, optimizer, seed } = *task;
+        let keeps_state = settings.local_optimizer == LocalOptimizer::Kept;
+        let fresh = OptimizerState::default();
+        let state = if keeps_state { optimizer } else { &fresh };
+        let (proximal, steps) = (settings.proximal, settings.steps);
+        let start = RunStart { adapter: global, proximal, state, seed, steps };
+        let mut run = Run::new(self, &start, data)?;
+        let applied = global.applied();
+        run.steps(steps, &|step| settings.step_rates(applied, step), progress)?;
+        run.finish(keeps_state)
     }
 
     pub(crate) fn check_layout(&self, layout: &AdapterLayout) -> Result<()> {

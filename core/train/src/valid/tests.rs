@@ -2,7 +2,7 @@
 
 use super::{Valid, Validate};
 use crate::data::DataSettings;
-use crate::federated::{FederatedSettings, ServerOptimizer};
+use crate::federated::{Algorithm, FederatedSettings, ServerOptimizer};
 use crate::{TrainError, TrainSettings};
 
 #[test]
@@ -37,6 +37,14 @@ fn what_members_agree_on_is_checked() {
         ("steps", |it| it.steps = 0),
         ("learning_rate.peak", |it| it.learning_rate.peak = f64::INFINITY),
         ("learning_rate.last", |it| it.learning_rate.last = 0.0),
+        ("rate_ratio", |it| it.rate_ratio = 0.0),
+        ("rate_ratio", |it| it.rate_ratio = f64::INFINITY),
+        ("rate_ratio", |it| (it.algorithm, it.rate_ratio) = (Algorithm::FedSb, 2.0)),
+        ("proximal", |it| it.proximal = -0.1),
+        ("proximal", |it| it.proximal = f64::NAN),
+        ("steps", |it| (it.algorithm, it.steps) = (Algorithm::Halves, 1)),
+        ("clip_factor", |it| it.rate_ratio = 1e60),
+        ("clip_factor", |it| it.rate_ratio = 1e-60),
         ("clip_factor", |it| it.clip_factor = 0.0),
         // Finite each, and yet the bound of an update is infinite, or zero, in f32.
         ("clip_factor", |it| it.clip_factor = 1e300),
@@ -50,6 +58,8 @@ fn what_members_agree_on_is_checked() {
         ("score_decay", |it| it.score_decay = 1.0),
         ("server", |it| it.server = ServerOptimizer::Plain { eta: 0.0 }),
         ("server", |it| it.server = ServerOptimizer::Momentum { eta: 1.0, beta: 1.0 }),
+        ("server", |it| it.server = ServerOptimizer::Nesterov { eta: 1.0, beta: 1.0 }),
+        ("server", |it| it.server = ServerOptimizer::Nesterov { eta: -1.0, beta: 0.9 }),
         ("server", |it| {
             let (beta1, beta2) = (0.9, 0.99);
             it.server = ServerOptimizer::Adam { eta: 1.0, beta1, beta2, epsilon: 0.0 };

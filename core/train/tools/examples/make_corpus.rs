@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! cargo run --example make_corpus -- core/train/assets [--show 20]
+//! cargo run --example make_corpus -- FOLDER --test-notes 200
 //! ```
 //!
 //! The first argument is the folder for `domains/NAME.jsonl`, `hospitals/NAME.PART.jsonl`,
-//! `base/tokenizer.json` and `base/tokenizer_config.json`. `--show N` prints N documents of the corpus instead. There is no
+//! `base/tokenizer.json` and `base/tokenizer_config.json`. `--show N` prints N documents of the corpus instead;
+//! `--test-notes N` writes into the folder the hospitals alone, with N test notes each. There is no
 //! input: everything follows from seeds in the code.
 #![allow(clippy::print_stdout)]
 
@@ -13,7 +15,9 @@ use std::error::Error;
 use std::fs;
 use std::path::Path;
 
-use fedshield_train_tools::synth::{Corpus, Domain, Example, Hospital, TEMPLATE_PARTS, to_jsonl};
+use fedshield_train_tools::synth::{
+    Corpus, Domain, Example, Hospital, Parts, TEMPLATE_PARTS, to_jsonl,
+};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainerBuilder};
 use tokenizers::pre_tokenizers::PreTokenizerWrapper;
@@ -38,16 +42,28 @@ const PAD: &str = "<|pad|>";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let folder = Path::new(arguments.first().ok_or("usage: make_corpus FOLDER [--show N]")?);
-    if let Some(count) = arguments.get(2) {
-        for document in Corpus::new(0).take(count.parse()?) {
-            println!("{:.1} nats\n{}\n", document.nats, document.text);
+    let usage = "usage: make_corpus FOLDER [--show N | --test-notes N]";
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    let folder = Path::new(words.first().ok_or(usage)?);
+    match words[1..] {
+        [] => {
+            write_domains(&folder.join("domains"))?;
+            write_hospitals(&folder.join("hospitals"), Hospital::shipped)?;
+            fs::write(folder.join("hospitals/questions.jsonl"), to_jsonl(&Hospital::questions()))?;
+            write_tokenizer(&folder.join("base"))
         }
-        return Ok(());
+        ["--test-notes", count] => {
+            let count = count.parse()?;
+            write_hospitals(folder, |hospital| hospital.with_test_notes(count))
+        }
+        ["--show", count] => {
+            for document in Corpus::new(0).take(count.parse()?) {
+                println!("{:.1} nats\n{}\n", document.nats, document.text);
+            }
+            Ok(())
+        }
+        _ => Err(usage.into()),
     }
-    write_domains(&folder.join("domains"))?;
-    write_hospitals(&folder.join("hospitals"))?;
-    write_tokenizer(&folder.join("base"))
 }
 
 fn write_domains(folder: &Path) -> Result<(), Box<dyn Error>> {
@@ -60,10 +76,10 @@ fn write_domains(folder: &Path) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-fn write_hospitals(folder: &Path) -> Result<(), Box<dyn Error>> {
+fn write_hospitals(folder: &Path, notes: impl Fn(Hospital) -> Parts) -> Result<(), Box<dyn Error>> {
     fs::create_dir_all(folder)?;
     for hospital in Hospital::all() {
-        let parts = hospital.shipped();
+        let parts = notes(hospital);
         let name = hospital.name().to_lowercase();
         for (part, examples) in
             [("train", parts.train), ("validation", parts.validation), ("test", parts.test)]
@@ -71,7 +87,6 @@ fn write_hospitals(folder: &Path) -> Result<(), Box<dyn Error>> {
             fs::write(folder.join(format!("{name}.{part}.jsonl")), to_jsonl(&examples))?;
         }
     }
-    fs::write(folder.join("questions.jsonl"), to_jsonl(&Hospital::questions()))?;
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use fedshield_protocol::ids::{Digest, Round};
-use fedshield_train::PairedDifference;
+use fedshield_train::{AnswerScore, PairedDifference};
 use serde::{Deserialize, Serialize};
 
 use crate::jobs::AdapterKind;
@@ -67,18 +67,26 @@ const fn common() -> AdapterKind {
 }
 
 /// `POST /v1/evaluate`.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct EvaluateRequest {
     /// Whether an adapter is trained on this node's data by itself, for comparison, which takes
     /// longer than the training of all rounds did; `None`: if that is an hour at most.
     pub alone: Option<bool>,
+    /// Absolute paths of files on the daemon's machine, to report on instead of the test part of
+    /// this node's data. Choices are made by the validation part all the same.
+    pub data: Vec<PathBuf>,
+    /// How many questions are answered as samples, at most [`MOST_SAMPLES`]; `None`: three.
+    pub samples: Option<u16>,
 }
+
+/// Most questions that are answered as samples.
+pub const MOST_SAMPLES: u16 = 100;
 
 /// Losses at this node, in nats per response token, and what is best for it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Evaluation {
-    /// The part of the data that the losses are on: `test`, or `validation` without test data.
+    /// What the losses are on: `test`, `validation` without test data, or `file`.
     pub measured_on: MeasuredOn,
     /// Number of its examples.
     pub examples: u64,
@@ -88,6 +96,9 @@ pub struct Evaluation {
     pub validation_examples: u64,
     /// Loss of the frozen model.
     pub base: f64,
+    /// Its short answers; `None` if the data have none.
+    #[serde(default)]
+    pub base_answers: Option<AnswerScore>,
     /// The adapter trained on this node's data by itself; `None` before the first applied round, or
     /// if it was not asked for.
     pub alone: Option<AdapterLoss>,
@@ -165,13 +176,27 @@ pub struct Comparison {
     pub best: AdapterKind,
     /// Its loss.
     pub best_loss: f64,
+    /// The losses beside the curve of [`HeldOut`](super::HeldOut).
+    pub on_sample: OnSample,
+}
+
+/// Losses on the sample of the held-out data that is measured on after each round.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct OnSample {
+    /// Digest of the sample.
+    pub sample: Digest,
+    /// The adapter trained alone.
+    pub alone: Option<f64>,
+    /// The adapter that this node ends up with. It was chosen by these examples, among others.
+    pub best: f64,
 }
 
 impl Comparison {
     /// Of an evaluation with the adapter of `applied` rounds.
     #[must_use]
-    pub fn of(evaluation: &Evaluation, applied: u64) -> Self {
+    pub fn of(evaluation: &Evaluation, applied: u64, on_sample: OnSample) -> Self {
         Self {
+            on_sample,
             applied,
             headline: evaluation.headline(),
             measured_on: evaluation.measured_on,
@@ -185,11 +210,43 @@ impl Comparison {
     }
 }
 
+/// The adapters that this node makes for itself, without being asked, once the federation is done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AtHome {
+    /// How far it is; [`NodeStatus::progress`](super::NodeStatus::progress) has the steps.
+    pub state: AtHomeState,
+    /// Why it is off, waits or has failed.
+    #[serde(default)]
+    pub reason: Option<String>,
+}
+
+/// How far this node is with its own adapters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AtHomeState {
+    /// The configuration says not to.
+    Off,
+    /// Waits for the common adapter.
+    Waiting,
+    /// Trains, or measures.
+    Running,
+    /// Made, and the best was chosen.
+    Done,
+    /// It ended with an error; the next start, or `fedshield-cli compare`, tries again.
+    Failed,
+}
+
 /// One adapter's losses, nats per response token.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct AdapterLoss {
     /// On the part that is reported.
     pub loss: f64,
+    /// Loss of the frozen model minus this one.
+    #[serde(default)]
+    pub against_base: Option<PairedDifference>,
+    /// Its short answers; `None` if the data have none.
+    #[serde(default)]
+    pub answers: Option<AnswerScore>,
     /// On the part that the choices were made by.
     pub validation: f64,
     /// Optimiser steps that it was trained for here, without the others.

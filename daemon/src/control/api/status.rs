@@ -2,11 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use fedshield_protocol::ids::{IdentityKey, Round};
+use fedshield_protocol::ids::{Digest, IdentityKey, Round};
 use fedshield_protocol::status::Status;
 use serde::{Deserialize, Serialize};
 
-use super::adapter::Comparison;
+use super::adapter::{AtHome, Comparison};
 use super::{
     Absent, Condition, FederationSummary, MeanLoss, MemberTransport, Pause, Severity, Waiting,
 };
@@ -67,6 +67,9 @@ pub struct NodeStatus {
     /// never leaves the node.
     #[serde(default)]
     pub comparison: Option<Comparison>,
+    /// The adapters that this node makes for itself once the federation is done; `None` before.
+    #[serde(default)]
+    pub at_home: Option<AtHome>,
     /// Members whose misbehaviour was proven since the daemon started, and how; the newest last, at
     /// most [`MAX_MISBEHAVIOUR`].
     #[serde(default)]
@@ -119,6 +122,7 @@ impl NodeStatus {
             held_out: None,
             mean_loss: None,
             comparison: None,
+            at_home: None,
             misbehaviour: Vec::new(),
             conditions: Vec::new(),
             pause: None,
@@ -143,6 +147,10 @@ pub struct HeldOut {
     pub examples: u64,
     /// Response tokens in it.
     pub tokens: u64,
+    /// Digest of the sample: only losses on the same one can be compared. `None` in measurements of
+    /// earlier versions.
+    #[serde(default)]
+    pub sample: Option<Digest>,
 }
 
 /// Work in progress.

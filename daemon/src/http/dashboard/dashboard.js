@@ -189,17 +189,22 @@ function showLoss(status, rounds) {
     .map((it) => [places.get(it.round), it[field], it.round]);
   const held = pick("held_out_loss");
   const train = pick("train_loss");
-  const base = status.held_out?.base ?? null;
-  const all = held.concat(train);
-  at("keys").replaceChildren(...[["held out", "held", held.length], ["training", "train", train.length],
-    ["base model, held out", "base", base != null]].filter((it) => it[2]).map(([word, kind]) => key(word, kind)));
   const measured = status.held_out;
+  const base = measured?.base ?? null;
+  const worth = status.comparison;
+  // Only losses on the same examples belong into one picture.
+  const beside = worth && measured?.sample && worth.on_sample.sample === measured.sample ? worth.on_sample : null;
+  const lines = [["base model, held out", "base", base], ["alone, held out", "alone", beside?.alone ?? null],
+    [`best (${worth?.best}), held out`, "best", worth?.best === "common" ? null : beside?.best ?? null]]
+    .filter((it) => it[2] != null);
+  const all = held.concat(train);
+  at("keys").replaceChildren(...[["held out", "held", held.length], ["training", "train", train.length]]
+    .filter((it) => it[2]).concat(lines).map(([word, kind]) => key(word, kind)));
   set("loss-note", measured
     ? `After round ${measured.round}: ${measured.loss.toFixed(4)} on ${measured.examples} held-out examples of this node`
       + (base != null ? `, ${change(base, measured.loss)} against the base model (${base.toFixed(4)}).` : ".")
       + " Held-out data and losses never leave this node."
     : "");
-  const worth = status.comparison;
   set("worth", worth
     ? `${worth.headline[0].toUpperCase()}${worth.headline.slice(1)}. Base ${worth.base.toFixed(4)}, `
       + (worth.alone != null ? `alone ${worth.alone.toFixed(4)}, ` : "")
@@ -207,25 +212,26 @@ function showLoss(status, rounds) {
       + `${worth.measured_on} examples of this node, after ${worth.applied} applied rounds.`
     : "");
   if (all.length === 0) { at("loss").replaceChildren(node("p", "No round has been measured yet.", { class: "soft" })); return; }
-  at("loss").replaceChildren(chart(held, train, base, Math.max(260, at("loss").clientWidth), by));
+  at("loss").replaceChildren(chart(held, train, lines, Math.max(260, at("loss").clientWidth), by));
 }
 
-function chart(held, train, base, width, by) {
+function chart(held, train, lines, width, by) {
   const [height, left, right, top, bottom] = [260, 44, 30, 10, 30];
   const all = held.concat(train);
-  const losses = all.map((it) => it[1]).concat(base ?? []);
+  const losses = all.map((it) => it[1]).concat(lines.map((it) => it[2]));
   const first = Math.min(...all.map((it) => it[0]));
   const last = Math.max(...all.map((it) => it[0]));
   let [low, high] = [Math.min(...losses), Math.max(...losses)];
   const room = Math.max((high - low) * 0.06, 0.01);
-  low -= room; high += room;
+  // Below the lowest line there is room for what is said of the axis.
+  low -= 3 * room; high += room;
   if (low < high / 4) low = 0;
   const x = (round) => left + (width - left - right) * (last > first ? (round - first) / (last - first) : 0.5);
   const y = (loss) => top + (height - top - bottom) * (high - loss) / (high - low);
   const words = (name, points) => points.length
     ? `${name} from ${points[0][1].toFixed(3)} to ${points[points.length - 1][1].toFixed(3)} over ${points.length} rounds. ` : "";
   const label = words("Held-out loss", held) + words("Training loss", train)
-    + (base != null ? `Base model ${base.toFixed(3)}.` : "");
+    + lines.map(([word, , loss]) => `${word[0].toUpperCase()}${word.slice(1)}: ${loss.toFixed(3)}.`).join(" ");
   const it = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
   for (let i = 0; i <= 4; i += 1) {
     const loss = low + (high - low) * i / 4;
@@ -243,7 +249,11 @@ function chart(held, train, base, width, by) {
     const word = by === "rounds" && place === first ? `round ${place}` : named(place);
     it.append(svg("text", { x: x(place), y: height - 8, "text-anchor": "middle" }, word));
   }
-  if (base != null) it.append(svg("line", { x1: left, x2: width - right, y1: y(base), y2: y(base), class: "curve base" }));
+  for (const [word, kind, loss] of lines) {
+    const line = svg("line", { x1: left, x2: width - right, y1: y(loss), y2: y(loss), class: `curve ${kind}` });
+    line.append(svg("title", {}, `${word}: ${loss.toFixed(4)}`));
+    it.append(line);
+  }
   for (const [points, kind, name] of [[train, "train", "training"], [held, "held", "held out"]]) {
     const line = points.map(([round, loss]) => `${x(round).toFixed(1)},${y(loss).toFixed(1)}`).join(" ");
     it.append(svg("polyline", { points: line, class: "curve " + kind }));

@@ -10,20 +10,20 @@ use crate::jobs::{Pipeline, PipelineError};
 
 /// Longest sample answer, in tokens.
 const SAMPLE_TOKENS: usize = 64;
-/// Questions that are answered.
-const SAMPLES: usize = 3;
 
 impl Pipeline {
-    /// Answers of the base model and with each of `[alone, common, best]`.
+    /// Answers to the first `count` questions of `examples`, of the base model and with each of
+    /// `[alone, common, best]`.
     pub(super) fn sample_answers(
         &self,
         [alone, common, best]: [Option<&GlobalAdapter>; 3],
         examples: &[TokenizedExample],
+        count: usize,
     ) -> Result<Vec<Sample>, PipelineError> {
         let learning = &*self.learning;
         let trainer = learning.trainer()?;
         let greedy = Sampling { max_tokens: SAMPLE_TOKENS, temperature: 0.0, top_p: 1.0, seed: 0 };
-        let chosen = examples.iter().take(SAMPLES);
+        let chosen = examples.iter().take(count);
         let answers = chosen.map(|held_out| {
             let shown = held_out.shown()?;
             let answer = |adapter: Option<&GlobalAdapter>| {

@@ -1,6 +1,6 @@
 //! Which of the adapters a member ends up with.
 
-use fedshield_train::{ExampleLoss, PairedDifference, mean_loss};
+use fedshield_train::{AnswerScore, ExampleLoss, PairedDifference, mean_loss};
 
 use super::AdapterKind;
 use crate::control::api::AdapterLoss;
@@ -11,14 +11,19 @@ pub(super) struct Candidate {
     pub(super) validation: Vec<ExampleLoss>,
     /// On the part that is reported. Nothing is chosen by it.
     pub(super) reported: Vec<ExampleLoss>,
+    /// On that part as well.
+    pub(super) answers: Option<AnswerScore>,
     pub(super) steps: u64,
     pub(super) learning_rate: f64,
 }
 
 impl Candidate {
-    pub(super) fn loss(&self) -> AdapterLoss {
+    /// `base` are the losses of the frozen model on the part that is reported.
+    pub(super) fn loss(&self, base: &[ExampleLoss]) -> AdapterLoss {
         AdapterLoss {
             loss: mean_loss(&self.reported),
+            against_base: PairedDifference::of(base, &self.reported),
+            answers: self.answers,
             validation: mean_loss(&self.validation),
             steps: self.steps,
             learning_rate: self.learning_rate,
@@ -49,7 +54,14 @@ mod tests {
             tokens: 10,
         };
         let validation: Vec<ExampleLoss> = sums.iter().enumerate().map(one).collect();
-        Candidate { kind, reported: Vec::new(), validation, steps: 1, learning_rate: 1.0 }
+        Candidate {
+            kind,
+            validation,
+            reported: Vec::new(),
+            answers: None,
+            steps: 1,
+            learning_rate: 1.0,
+        }
     }
 
     fn best(others: [&[f64]; 2]) -> AdapterKind {

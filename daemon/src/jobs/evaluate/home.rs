@@ -2,26 +2,24 @@
 //! trains on from the common adapter. Learning rate and number of steps are chosen by the loss on
 //! the validation sample; the result is sealed, and made again only if its inputs have changed.
 
-use std::ops::ControlFlow;
-
 use fedshield_protocol::hash::Use;
 use fedshield_protocol::ids::Round;
 use fedshield_train::federated::GlobalAdapter;
-use fedshield_train::{AloneSettings, TrainError, Valid};
+use fedshield_train::{AloneSettings, Search, Stepwise, TrainError, Valid};
 use serde::{Deserialize, Serialize};
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::durable_state::name;
 use crate::jobs::observer::{Stage, TrainingStep};
 use crate::jobs::{Pipeline, PipelineError};
-use crate::learning::{AloneTask, Examples};
+use crate::learning::{AloneTask, Examples, LocalRun};
 
-/// Checkpoints of one training.
-const CHECKPOINTS: usize = 8;
-/// Checkpoints in a row without a better loss after which a training ends.
-const PATIENCE: usize = 3;
-/// A learning rate is tried for this part of the steps.
-const TRIED_PART: usize = 4;
+/// Checkpoints of a training by a trainer command, which is started anew at each, and of a personal
+/// adapter, which takes few steps.
+const FEW_CHECKPOINTS: usize = 8;
+/// Checkpoints in a row without a better loss after which the training of a personal adapter ends:
+/// what it gains from step to step is small.
+const PERSONAL_PATIENCE: usize = 3;
 /// Rounds' worth of steps that a personal adapter trains on.
 const PERSONAL_ROUNDS: u64 = 4;
 /// Learning rates that are tried, as multiples of the first round's.
@@ -31,8 +29,9 @@ const PERSONAL_RATES: [f64; 2] = [0.5, 0.125];
 /// As many rounds take as much training as the adapter made alone after `applied` rounds, its
 /// learning rates tried.
 pub(crate) fn rounds_of_training_alone(applied: u64) -> f64 {
-    let tried = ALONE_RATES.len() as f64 / TRIED_PART as f64;
-    (applied + PERSONAL_ROUNDS) as f64 * (1.0 + tried)
+    // As many steps as make the part of the trials exact.
+    let search = Search::of_steps(1 << 16, &ALONE_RATES);
+    (applied + PERSONAL_ROUNDS) as f64 * search.planned() as f64 / search.steps as f64
 }
 
 /// An adapter that was made here.
@@ -57,17 +56,16 @@ struct Kept {
 }
 
 /// One search for the best adapter that can be made from a start.
-pub(super) struct Search {
+pub(super) struct HomeSearch {
     purpose: &'static str,
     /// Its name among the secrets.
     name: &'static str,
     start: GlobalAdapter,
-    steps: usize,
-    rates: Vec<f64>,
+    search: Search,
     common: [u8; 32],
 }
 
-impl Search {
+impl HomeSearch {
     /// By itself, with as many steps as the personal adapter has in all; `None` before the first
     /// round.
     pub(super) fn alone(
@@ -85,8 +83,10 @@ impl Search {
     pub(super) fn personal(pipeline: &Pipeline, common: &GlobalAdapter) -> Option<Self> {
         let (start, rates) = (common.plain(), &PERSONAL_RATES);
         let name = name::PERSONAL;
-        let search = Self::new(pipeline, common, "personal", name, start, PERSONAL_ROUNDS, rates);
-        (common.applied() > 0).then_some(search)
+        let mut made = Self::new(pipeline, common, "personal", name, start, PERSONAL_ROUNDS, rates);
+        let (checkpoints, patience) = (FEW_CHECKPOINTS, PERSONAL_PATIENCE);
+        made.search = Search { checkpoints, patience, least_gain: 0.0, ..made.search };
+        (common.applied() > 0).then_some(made)
     }
 
     fn new(
@@ -100,23 +100,21 @@ impl Search {
     ) -> Self {
         let settings = &pipeline.terms.settings;
         let rates = multiples.iter().map(|multiple| multiple * settings.learning_rate.peak);
-        // Each attempt starts a trainer command anew, which may load a large model.
-        let count = if pipeline.learning.has_command() { 1 } else { multiples.len() };
         let steps = usize::try_from(rounds).unwrap_or(usize::MAX).saturating_mul(settings.steps);
-        let (rates, common) = (rates.take(count).collect(), common.digest());
-        Self { purpose, name, start, steps, rates, common }
+        let rates: Vec<f64> = rates.collect();
+        let mut search = Search::of_steps(steps, &rates);
+        if pipeline.learning.has_command() {
+            // Each attempt starts the program anew, which may load a large model.
+            search.rates.truncate(1);
+            search.checkpoints = FEW_CHECKPOINTS;
+        }
+        let common = common.digest();
+        Self { purpose, name, start, search, common }
     }
 
     /// Steps that it takes at most.
     pub(super) fn planned(&self) -> usize {
-        match self.rates.len() {
-            1 => self.steps,
-            rates => self.steps + rates * self.tried(),
-        }
-    }
-
-    fn tried(&self) -> usize {
-        self.steps.div_ceil(TRIED_PART)
+        self.search.planned()
     }
 
     fn inputs(&self, pipeline: &Pipeline, data: &Examples) -> [u8; 32] {
@@ -126,7 +124,13 @@ impl Search {
         hasher.update(&self.start.digest());
         hasher.update(&data.set.digest());
         hasher.update(pipeline.learning.rendering.template.name().as_bytes());
-        hasher.update(&(self.steps as u64).to_le_bytes());
+        let Search { steps, checkpoints, trial, patience, rates, least_gain } = &self.search;
+        for count in [steps, checkpoints, trial, patience] {
+            hasher.update(&(*count as u64).to_le_bytes());
+        }
+        for number in rates.iter().chain([least_gain]) {
+            hasher.update(&number.to_le_bytes());
+        }
         *hasher.finalize().as_bytes()
     }
 
@@ -137,92 +141,52 @@ impl Search {
     pub(super) fn run(self, work: &Work<'_>) -> Result<Homemade, PipelineError> {
         let pipeline = work.pipeline;
         let inputs = self.inputs(pipeline, work.data);
+        let begun = work.done.get();
+        let ended = || work.done.set(begun + self.planned() as u64);
         if let Some(kept) = pipeline.kept_homemade(self.name)?
             && kept.inputs == inputs
             && let Ok(adapter) = self.start.with_trained(&kept.theta)
         {
-            work.skip(self.planned());
+            ended();
             let (steps, learning_rate) = (kept.steps, kept.learning_rate);
             return Ok(Homemade { adapter, steps, learning_rate });
         }
-        let learning_rate = self.best_rate(work)?;
-        let (mut best, mut best_loss, mut worse) = (None, f64::INFINITY, 0);
-        let settings = self.settings(learning_rate, self.steps.div_ceil(CHECKPOINTS))?;
-        let mut taken = 0;
-        let trained = self.train(work, &settings, &mut |steps, adapter| {
-            let loss = work.validation_loss(&adapter)?;
-            taken = steps;
-            // The first is taken in any case: there may be nothing to measure on but NaN.
-            if best.is_none() || loss < best_loss {
-                (best, best_loss, worse) = (Some((steps, adapter)), loss, 0);
-            } else {
-                worse += 1;
-            }
-            Ok(match worse < PATIENCE {
-                true => ControlFlow::Continue(()),
-                false => ControlFlow::Break(()),
-            })
-        });
-        work.skip(self.steps - taken);
-        let (steps, adapter) = match (trained, best) {
-            (Ok(()) | Err(PipelineError::Train(TrainError::NotFinite { .. })), Some(best)) => best,
-            (Err(error), _) => return Err(error),
-            (Ok(()), None) => return Err(PipelineError::Cancelled),
-        };
-        let steps = steps as u64;
-        let (theta, common) = (adapter.trained_values(), self.common);
+        let found = self.search.run(
+            |rate| self.begin(work, rate),
+            |adapter: &GlobalAdapter| work.validation_loss(adapter),
+        )?;
+        ended();
+        let found = found.ok_or(TrainError::NotFinite { step: 1, what: "loss or update" })?;
+        let (steps, learning_rate) = (found.steps as u64, found.rate);
+        let (theta, common) = (found.adapter.trained_values(), self.common);
         pipeline.keep(self.name, &Kept { inputs, common, steps, learning_rate, theta })?;
-        Ok(Homemade { adapter, steps, learning_rate })
+        Ok(Homemade { adapter: found.adapter, steps, learning_rate })
     }
 
-    /// The learning rate that is best after a part of the steps.
-    fn best_rate(&self, work: &Work<'_>) -> Result<f64, PipelineError> {
-        let mut best = (f64::INFINITY, self.rates.first().copied().unwrap_or(1e-3));
-        if self.rates.len() == 1 {
-            return Ok(best.1);
-        }
-        for rate in &self.rates {
-            let settings = self.settings(*rate, self.tried())?;
-            let mut loss = f64::INFINITY;
-            let tried = self.train(work, &settings, &mut |_, adapter| {
-                loss = work.validation_loss(&adapter)?;
-                Ok(ControlFlow::Break(()))
-            });
-            match tried {
-                // A rate that is too large is not taken; it is no error of the data.
-                Err(PipelineError::Train(TrainError::NotFinite { .. })) => {}
-                other => other?,
-            }
-            if loss < best.0 {
-                best = (loss, *rate);
-            }
-        }
-        Ok(best.1)
-    }
-
-    fn settings(
-        &self,
-        learning_rate: f64,
-        checkpoint: usize,
-    ) -> Result<Valid<AloneSettings>, PipelineError> {
-        Ok(Valid::new(AloneSettings { steps: self.steps, checkpoint, learning_rate })?)
-    }
-
-    fn train(
-        &self,
-        work: &Work<'_>,
-        settings: &Valid<AloneSettings>,
-        on_checkpoint: &mut dyn FnMut(
-            usize,
-            GlobalAdapter,
-        ) -> Result<ControlFlow<()>, PipelineError>,
-    ) -> Result<(), PipelineError> {
+    fn begin<'a>(&'a self, work: &'a Work<'a>, rate: f64) -> Result<AtHome<'a>, PipelineError> {
+        let steps = self.search.steps;
+        let settings = Valid::new(AloneSettings { steps, checkpoint: steps, learning_rate: rate })?;
         let me = work.pipeline.terms.me.0.to_le_bytes();
         let seed = Use::LocalOnly.digest(&[self.purpose.as_bytes(), &me]).0;
-        let task = AloneTask { purpose: self.purpose, start: &self.start, settings, seed };
-        let on_step = |step: TrainingStep| work.step(step);
-        let learning = &work.pipeline.learning;
-        learning.train_alone(&task, work.data, work.cancel, &on_step, on_checkpoint)
+        let task =
+            AloneTask { purpose: self.purpose, start: &self.start, seed, examples: work.data };
+        Ok(AtHome { run: work.pipeline.learning.start_alone(task, settings)?, work })
+    }
+}
+
+/// A training whose steps are shown to the operator.
+struct AtHome<'a> {
+    run: LocalRun<'a>,
+    work: &'a Work<'a>,
+}
+
+impl Stepwise for AtHome<'_> {
+    type Adapter = GlobalAdapter;
+    type Error = PipelineError;
+
+    fn advance(&mut self, steps: usize) -> Result<Option<GlobalAdapter>, PipelineError> {
+        let on_step = |step: TrainingStep| self.work.step(step);
+        self.run.advance(steps, self.work.cancel, &on_step)
     }
 }
 
@@ -242,10 +206,6 @@ impl Work<'_> {
         self.done.set(self.done.get() + 1);
         let step = TrainingStep { step: self.done.get(), steps: self.planned, ..step };
         self.pipeline.observer.step(self.round, Stage::Evaluate, step);
-    }
-
-    fn skip(&self, steps: usize) {
-        self.done.set(self.done.get() + steps as u64);
     }
 
     fn validation_loss(&self, adapter: &GlobalAdapter) -> Result<f64, PipelineError> {

@@ -9,40 +9,43 @@ use tokio_util::sync::CancellationToken;
 
 use super::answer;
 use crate::adapter_export::{self, adapter_files};
+use crate::comparing;
 use crate::control::Reply;
 use crate::control::api::{
-    AdapterKind, ApiError, ErrorCode, EvaluateRequest, Evaluation, ExportRequest, ExportView,
-    RoundOutcome, WhichAdapter, WhichRound,
+    AdapterKind, ApiError, AtHome, AtHomeState, ErrorCode, EvaluateRequest, Evaluation,
+    ExportRequest, ExportView, WhichAdapter, WhichRound,
 };
-use crate::jobs::{Pipeline, PipelineError, README_FILE, Stage, rounds_of_training_alone};
+use crate::jobs::{Pipeline, PipelineError, README_FILE};
 use crate::node::turn::Node;
 use crate::store::Ledger;
-
-/// Longest time, in seconds, that training alone may take if nobody asked for it.
-const LONGEST_UNASKED_S: f64 = 3600.0;
 
 impl Node {
     /// Makes what this member can make at home and compares it, at the lowest priority; cancelled
     /// when the client disconnects.
     pub(super) fn evaluate(&self, request: EvaluateRequest, mut reply: Reply<Evaluation>) {
+        if let Err(error) = comparing::check(&request) {
+            return answer(reply, Err(error));
+        }
         let Some(host) = &self.host else { return answer(reply, Err(self.no_host())) };
         let (pipeline, low_priority) = (host.pipeline(), self.low_priority.clone());
         let (status, ledger) = (Arc::clone(&self.status), Arc::clone(&self.ledger));
         tokio::spawn(async move {
             let evaluated = Arc::clone(&pipeline);
-            let work = move |cancel: &CancellationToken| -> Result<Evaluation, ApiError> {
-                let takes = alone_takes_s(&ledger)?;
-                let alone = request.alone.unwrap_or(takes <= LONGEST_UNASKED_S);
-                let made = evaluated.evaluate(alone, cancel)?;
-                let left_out = request.alone.is_none() && !alone;
-                Ok(Evaluation { alone_takes_s: left_out.then_some(takes), ..made })
+            let work = move |cancel: &CancellationToken| {
+                comparing::compare(&evaluated, &ledger, &request, cancel)
             };
             let result = tokio::select! {
                 result = low_priority.evaluate(work) => result,
                 () = reply.closed() => return,
             };
             if let Ok(comparison) = pipeline.comparison() {
-                status.send_modify(|status| status.comparison = comparison);
+                status.send_modify(|status| {
+                    // What was to be made without being asked has been made.
+                    if comparison.is_some() && status.at_home.is_some() {
+                        status.at_home = Some(AtHome { state: AtHomeState::Done, reason: None });
+                    }
+                    status.comparison = comparison;
+                });
             }
             answer(reply, result.unwrap_or_else(|error| Err(error.into())));
         });
@@ -61,15 +64,6 @@ impl Node {
         let pipeline: Arc<Pipeline> = host.pipeline();
         tokio::task::spawn_blocking(move || answer(reply, work(&pipeline)));
     }
-}
-
-/// About how long training alone takes here, by the seconds that the rounds trained; 0 if unknown.
-fn alone_takes_s(ledger: &Ledger) -> Result<f64, ApiError> {
-    let reports = ledger.reports()?;
-    let trained = reports.iter().filter_map(|report| report.seconds.get(Stage::Train.word()));
-    let (sum, rounds) = trained.fold((0.0, 0u64), |(sum, rounds), s| (sum + s, rounds + 1));
-    let applied = reports.iter().filter(|it| it.outcome == RoundOutcome::Applied).count();
-    Ok(sum / rounds.max(1) as f64 * rounds_of_training_alone(applied as u64))
 }
 
 pub(super) fn export(

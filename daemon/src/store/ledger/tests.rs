@@ -133,7 +133,8 @@ fn everything_is_there_after_a_restart() {
     let folder = tempfile::tempdir().unwrap();
     let home = Home::new(folder.path());
     filled(&home, 5);
-    let held_out = HeldOut { round: Round(4), loss: 1.5, base: None, examples: 3, tokens: 9 };
+    let held_out =
+        HeldOut { round: Round(4), loss: 1.5, base: None, examples: 3, tokens: 9, sample: None };
     let proof = two_votes(1, 0);
     let evidence = EvidenceEntry::now("ward", "two votes", &proof.encode().unwrap());
     let ledger = Ledger::open(&home).unwrap().ledger;

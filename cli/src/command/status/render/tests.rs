@@ -9,12 +9,31 @@ use super::*;
 
 #[test]
 fn a_measured_loss_stands_against_the_base_model() {
-    let mut held_out =
-        HeldOut { round: Round(7), loss: 2.4527, base: None, examples: 64, tokens: 3000 };
+    let mut held_out = HeldOut {
+        round: Round(7),
+        loss: 2.4527,
+        base: None,
+        examples: 64,
+        tokens: 3000,
+        sample: None,
+    };
     assert_eq!(held_out_text(&held_out), "2.4527 after round 7");
     held_out.base = Some(8.0623);
     let text = "2.4527 after round 7 (-69.6% against the base model's 8.0623)";
     assert_eq!(held_out_text(&held_out), text);
+}
+
+#[test]
+fn what_is_made_at_home_is_shown_with_the_reason_where_it_is_not() {
+    let text = |state, reason: Option<&str>| {
+        at_home_text(&AtHome { state, reason: reason.map(str::to_owned) }, Colours::none())
+    };
+    assert!(text(AtHomeState::Running, None).contains("training on"));
+    assert!(text(AtHomeState::Done, None).contains("export --which best"));
+    let off = text(AtHomeState::Off, Some("`training.personal` is false"));
+    assert!(off.starts_with("off") && off.ends_with("(`training.personal` is false)"), "{off}");
+    let failed = text(AtHomeState::Failed, Some("no held-out data\u{1b}[2J"));
+    assert!(failed.contains("fedshield-cli compare") && !failed.contains('\u{1b}'), "{failed}");
 }
 
 /// A round that waits for one of its members.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Checked;
 use super::field::{above_zero, between, fraction, text, wrong};
 use crate::limits::{MAX_DEADLINE_MS, MAX_NAME_BYTES, MAX_TARGET_MODULES, MIN_DEADLINE_MS};
-use crate::manifest::{Adapter, Deadlines, Evaluation, Pruning, Stop, Training};
+use crate::manifest::{Adapter, Algorithm, Deadlines, Evaluation, Pruning, Stop, Training};
 
 pub(super) fn check_adapter(adapter: &Adapter) -> Checked {
     between("adapter.rank", u64::from(adapter.rank), 1, 1024)?;
@@ -44,6 +44,11 @@ pub(super) fn check_training(training: &Training) -> Checked {
             "take 0 or more",
         );
     }
+    above_zero("training.rate_ratio", training.rate_ratio)?;
+    if training.proximal.get() < 0.0 {
+        return wrong("training.proximal", training.proximal.get(), "take 0 or more");
+    }
+    check_algorithm(training)?;
     above_zero("training.max_gradient_norm", training.max_gradient_norm)?;
     text("training.template", &training.template, MAX_NAME_BYTES)
 }
@@ -58,6 +63,23 @@ pub(super) fn check_stop(stop: &Stop, evaluation: Evaluation) -> Checked {
             "there, and `evaluation` is off",
             "take `evaluation = \"mean\"`: the rule goes by what members measure for it",
         ),
+    }
+}
+
+/// What only some algorithms can do.
+fn check_algorithm(training: &Training) -> Checked {
+    match training.algorithm {
+        Algorithm::Halves if training.steps_per_round < 2 => wrong(
+            "training.steps_per_round",
+            training.steps_per_round,
+            "take 2 or more with `halves`, which trains one factor in each half of a round",
+        ),
+        Algorithm::FedSb if training.rate_ratio.get() != 1.0 => wrong(
+            "training.rate_ratio",
+            training.rate_ratio.get(),
+            "leave it out with `fed-sb`, which trains neither A nor B",
+        ),
+        _ => Ok(()),
     }
 }
 

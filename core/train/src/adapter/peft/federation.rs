@@ -80,13 +80,26 @@ impl PeftAdapter {
         model: &ModelConfig,
         settings: &Valid<FederatedSettings>,
     ) -> Result<GlobalAdapter> {
-        let lora = self.lora(model)?;
         let layout = AdapterLayout::new(model, &self.federated_spec())?;
-        let (a, b) = federated_shape::fill(&layout, &lora.projections, self.digest()?);
+        self.in_shape(&layout, model, settings)
+    }
+
+    /// The adapter in the shape of `layout`, which has at least its ranks and projections.
+    ///
+    /// # Errors
+    /// Those of [`Self::global`].
+    pub(super) fn in_shape(
+        &self,
+        layout: &AdapterLayout,
+        model: &ModelConfig,
+        settings: &Valid<FederatedSettings>,
+    ) -> Result<GlobalAdapter> {
+        let lora = self.lora(model)?;
+        let (a, b) = federated_shape::fill(layout, &lora.projections, self.digest()?);
         if settings.algorithm == Algorithm::FedSb {
-            self.check_not_zero(&layout, &b)?;
+            self.check_not_zero(layout, &b)?;
         }
-        Ok(GlobalAdapter::from_values(layout, settings, a, b))
+        Ok(GlobalAdapter::from_values(layout.clone(), settings, a, b))
     }
 
     /// With B zero, R has no effect, whatever its values are.

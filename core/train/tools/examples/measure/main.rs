@@ -23,14 +23,17 @@ use std::path::Path;
 use std::time::Instant;
 
 use fedshield_train::federated::{
-    AdapterLayout, AdapterSpec, Algorithm, FederatedSettings, GlobalAdapter,
+    AdapterLayout, AdapterSpec, Algorithm, FederatedSettings, GlobalAdapter, StepRates,
 };
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{
     BasePrecision, Batch, ComputePrecision, Decoder, ModelConfig, StageSeconds, TokenSequence,
     Transfers,
 };
-use fedshield_train::{AdamWSettings, ComputeDevice, LocalSteps, StepReport, Valid, local_steps};
+use fedshield_train::{
+    AdamWSettings, ComputeDevice, LocalSettings, LocalSteps, OptimizerState, StepReport, Valid,
+    local_steps,
+};
 use fedshield_train_tools::all_labelled;
 use weights::Drawn;
 
@@ -153,9 +156,10 @@ fn count_step(
 ) -> Result<Crossings, fedshield_train::TrainError> {
     let before = Transfers::so_far();
     #[cfg(feature = "gpu")]
-    let (step, kernels) = fedshield_train::count_launches(|| training.step(batches, 1e-3));
+    let (step, kernels) =
+        fedshield_train::count_launches(|| training.step(batches, StepRates::all(1e-3)));
     #[cfg(not(feature = "gpu"))]
-    let (step, kernels) = (training.step(batches, 1e-3), BTreeMap::new());
+    let (step, kernels) = (training.step(batches, StepRates::all(1e-3)), BTreeMap::new());
     step?;
     let transfers = Transfers::so_far() - before;
     Ok(Crossings { transfers, launches: kernels.values().sum(), kernels })
@@ -203,13 +207,19 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let sequences: Vec<TokenSequence> = (0..arguments.batch).map(sequence).collect();
     let batch = Batch::new(&sequences.iter().collect::<Vec<_>>())?;
     let batches = std::slice::from_ref(&batch);
-    let mut training = local_steps(&decoder, &adapter, AdamWSettings::default(), 1.0);
+    let local = LocalSettings {
+        optimizer: AdamWSettings::default(),
+        max_gradient_norm: 1.0,
+        proximal: 0.0,
+    };
+    let mut training = local_steps(&decoder, &adapter, &local, &OptimizerState::default())?;
     let mut losses = Vec::new();
     let mut timed: Vec<(f64, StageSeconds)> = Vec::new();
     let (mut cpu, mut first_seconds) = (0.0, 0.0);
     for step in 0..=arguments.steps {
         let (begin, begin_cpu) = (Instant::now(), cpu_seconds());
-        let StepReport { loss, seconds: stages, .. } = training.step(batches, 1e-3)?;
+        let StepReport { loss, seconds: stages, .. } =
+            training.step(batches, StepRates::all(1e-3))?;
         losses.push(loss);
         // The first step is a warm-up, in which a GPU's kernels are compiled and tuned.
         let elapsed = begin.elapsed().as_secs_f64();

@@ -44,7 +44,13 @@ pub(super) struct Patient {
 impl Hospital {
     /// The shipped notes of this hospital.
     pub fn shipped(self) -> Parts {
-        let mut all = self.examples(SHIPPED_SEED, TRAIN + VALIDATION + TEST);
+        self.with_test_notes(TEST)
+    }
+
+    /// The shipped notes with another number of test notes, the first of which are the shipped ones:
+    /// for measurements that want more of them.
+    pub fn with_test_notes(self, count: usize) -> Parts {
+        let mut all = self.examples(SHIPPED_SEED, TRAIN + VALIDATION + count);
         let test = all.split_off(TRAIN + VALIDATION);
         let validation = all.split_off(TRAIN);
         Parts { train: all, validation, test }
@@ -141,6 +147,20 @@ mod tests {
             assert!(answers.insert(note.output.clone()), "twice: {}", note.output);
         }
         assert_eq!(answers.len(), 10 * (TRAIN + VALIDATION + TEST) + 10);
+    }
+
+    #[test]
+    fn more_test_notes_share_no_answer_with_the_others_either() {
+        let mut answers: HashSet<String> =
+            Hospital::questions().into_iter().map(|note| note.output).collect();
+        for hospital in Hospital::all() {
+            let (more, shipped) = (hospital.with_test_notes(200), hospital.shipped());
+            assert!(more.train == shipped.train && more.validation == shipped.validation);
+            assert!(more.test.starts_with(&shipped.test));
+            for note in more.train.into_iter().chain(more.validation).chain(more.test) {
+                assert!(answers.insert(note.output.clone()), "twice: {}", note.output);
+            }
+        }
     }
 
     #[test]

@@ -1,34 +1,44 @@
-//! Dividing labelled data over members so that nobody's looks like another's.
+//! Dividing the examples of several files over members so that nobody's look like another's.
 
 use fedshield_train::data::DataSet;
 use rand::{Rng, RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
 
-/// Divides each set over `members`: shares drawn from a symmetric Dirichlet distribution, one draw
-/// for each set, then each example by itself. Held-out examples follow the same shares, so that a
-/// member is tested on what it trains on. A small concentration gives each set to few members.
-/// Draws are repeated until every member has `least` examples to train on and one to be tested on.
+use crate::members::Member;
+
+/// Divides each file over `count` members: shares drawn from a symmetric Dirichlet distribution,
+/// one draw for each file, then each example by itself. All three parts follow the same shares, so
+/// that a member is tested on what it trains on. A small concentration gives each file to few
+/// members. Draws are repeated until every member has `least` examples to train on, and some in
+/// each part.
 pub(crate) fn dirichlet(
-    sets: &[DataSet],
-    members: usize,
+    files: &[Member],
+    count: usize,
     concentration: f64,
     least: usize,
     seed: u64,
-) -> Vec<DataSet> {
+) -> Vec<Member> {
     let mut rng = ChaCha8Rng::seed_from_u64(seed);
     loop {
-        let mut divided = vec![DataSet::default(); members];
-        for set in sets {
-            let shares: Vec<f64> = (0..members).map(|_| gamma(concentration, &mut rng)).collect();
-            for example in &set.train {
+        let mut divided = vec![DataSet::default(); count];
+        for Member { data, .. } in files {
+            let shares: Vec<f64> = (0..count).map(|_| gamma(concentration, &mut rng)).collect();
+            for example in &data.train {
                 divided[pick(&shares, &mut rng)].train.push(example.clone());
             }
-            for example in &set.held_out {
+            for example in &data.held_out {
                 divided[pick(&shares, &mut rng)].held_out.push(example.clone());
             }
+            for example in &data.test {
+                divided[pick(&shares, &mut rng)].test.push(example.clone());
+            }
         }
-        if divided.iter().all(|set| set.train.len() >= least && !set.held_out.is_empty()) {
-            return divided;
+        let is_usable = |set: &DataSet| {
+            set.train.len() >= least && set.held_out.len() >= 2 && set.test.len() >= 2
+        };
+        if divided.iter().all(is_usable) {
+            let named = |(index, data)| Member { name: format!("member{}", index + 1), data };
+            return divided.into_iter().enumerate().map(named).collect();
         }
     }
 }
