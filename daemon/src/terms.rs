@@ -1,6 +1,7 @@
 //! The manifest as one member computes with it: settings of the learner, parameters of the
 //! encryption.
 
+mod command;
 mod estimate;
 mod unusual;
 mod weights;
@@ -23,6 +24,7 @@ use fedshield_train::text::{Template, TemplateDate};
 
 use crate::encryption::{self, share_index};
 use crate::jobs::PipelineError;
+pub use command::beyond_a_command;
 pub use estimate::{MOST_PASSES, UpdateSizes, passes, width};
 pub use unusual::unusual;
 

@@ -3,8 +3,9 @@
 
 mod founders;
 
+use fedshield_fixtures::real;
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::manifest::{Algorithm, ValidManifest};
+use fedshield_protocol::manifest::{Algorithm, LocalOptimizer, TermsFields, ValidManifest};
 use fedshieldd::control::api::{ErrorCode, InviteRequest, JoinRequest, NewFederation, NodeState};
 use fedshieldd::founding::{FoundingError, Local};
 use fedshieldd::home::Home;
@@ -170,24 +171,38 @@ async fn another_base_model_is_named_with_both_digests() {
     assert_eq!(owner.founding.federation().unwrap().summary.members, ["owner"]);
 }
 
+/// Whatever a trainer command is not asked for is refused before anybody signs, by its field.
 #[tokio::test]
-async fn a_node_with_a_trainer_command_joins_no_federation_that_trains_with_fed_sb() {
-    let network = Network::default();
-    let node = Node::new(&network, "owner");
-    let terms = terms_with(|terms| terms.training.algorithm = Algorithm::FedSb);
-    node.founding.new_federation(NewFederation { terms: terms.clone() }).await.unwrap();
-    let mut other = Node::new(&network, "b");
-    other.local.trainer_command = true;
-    other.restart();
-    let error = other.join(&node.invite().await).await.unwrap_err();
-    assert!(matches!(error, FoundingError::TrainerCommand), "{error}");
-    assert_eq!(other.state(), NodeState::Idle);
-    // Nor does it start one.
-    let error = other.founding.new_federation(NewFederation { terms }).await.unwrap_err();
-    assert!(matches!(error, FoundingError::TrainerCommand), "{error}");
-    other.local.trainer_command = false;
-    other.restart();
-    other.join(&node.invite().await).await.unwrap();
+async fn a_node_with_a_trainer_command_joins_no_federation_that_it_cannot_train_for() {
+    type Change = fn(&mut TermsFields);
+    let table: [(&str, Change); 5] = [
+        ("fed-sb", |terms| terms.training.algorithm = Algorithm::FedSb),
+        ("halves", |terms| terms.training.algorithm = Algorithm::Halves),
+        ("training.rate_ratio", |terms| terms.training.rate_ratio = real(2.0)),
+        ("training.proximal", |terms| terms.training.proximal = real(0.1)),
+        ("training.local_optimizer", |terms| {
+            terms.training.local_optimizer = LocalOptimizer::Kept;
+        }),
+    ];
+    for (word, change) in table {
+        let network = Network::default();
+        let node = Node::new(&network, "owner");
+        let terms = terms_with(change);
+        node.founding.new_federation(NewFederation { terms: terms.clone() }).await.unwrap();
+        let mut other = Node::new(&network, "b");
+        other.local.trainer_command = true;
+        other.restart();
+        let error = other.join(&node.invite().await).await.unwrap_err();
+        assert!(matches!(error, FoundingError::TrainerCommand { .. }), "{error}");
+        assert!(error.to_string().contains(word), "{error}");
+        assert_eq!(other.state(), NodeState::Idle);
+        // Nor does it start one.
+        let error = other.founding.new_federation(NewFederation { terms }).await.unwrap_err();
+        assert!(matches!(error, FoundingError::TrainerCommand { .. }), "{error}");
+        other.local.trainer_command = false;
+        other.restart();
+        other.join(&node.invite().await).await.unwrap();
+    }
 }
 
 #[tokio::test]

@@ -106,7 +106,11 @@ fn founding_failures() -> Vec<(FoundingError, ErrorCode, [&'static str; 2])> {
             E::ModelMismatch,
             ["adapter", "--adapter DIR"],
         ),
-        (F::TrainerCommand, E::InvalidRequest, ["fed-sb", "training.trainer"]),
+        (
+            F::TrainerCommand { field: "training.algorithm", reason: "fed-sb trains a matrix" },
+            E::InvalidRequest,
+            ["fed-sb", "training.trainer"],
+        ),
         (terms(true), E::InvalidRequest, ["training.learning_rate", "draft again"]),
         (terms(false), E::InvalidRequest, ["cannot take part", "tell the owner"]),
         (F::TermsChanged { what: text("rounds") }, E::TermsChanged, ["rounds", "join --show"]),

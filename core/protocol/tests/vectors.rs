@@ -5,10 +5,13 @@ mod fixture;
 use std::collections::BTreeMap;
 
 use data_encoding::HEXLOWER;
+use fedshield_fixtures::real;
 use fedshield_protocol::ids::{
     CommitmentDigest, LayoutDigest, MemberIndex, RecordDigest, Round, SetDigest, SumDigest, View,
 };
-use fedshield_protocol::manifest::ValidManifest;
+use fedshield_protocol::manifest::{
+    Algorithm, Evaluation, LocalOptimizer, ServerOptimizer, Stop, ValidManifest,
+};
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::wire::journal::{Entry, MissedAnswer, Note, VotingState};
 use fedshield_protocol::wire::version::MESSAGES;
@@ -335,4 +338,22 @@ fn the_founding_digests_are_pinned() {
         manifest.federation(),
         manifest.first_beacon()
     ));
+}
+
+/// What the fourth form adds is part of the digest that founders sign.
+#[test]
+fn a_manifest_with_the_options_of_the_fourth_form_is_pinned() {
+    let mut manifest = fedshield_fixtures::manifest(4);
+    manifest.template_date = Some("2026-11-27".to_owned());
+    manifest.evaluation = Evaluation::Mean;
+    manifest.stop = Some(Stop { after: 5, fall: 3 });
+    manifest.adapter.rslora = true;
+    let training = &mut manifest.training;
+    training.algorithm = Algorithm::Halves;
+    (training.rate_ratio, training.proximal) = (real(4.0), real(0.01));
+    training.local_optimizer = LocalOptimizer::Kept;
+    manifest.server_optimizer = ServerOptimizer::Nesterov { rate: real(0.7), momentum: real(0.9) };
+    let bytes = manifest.canonical_bytes().unwrap();
+    let digest = manifest.digest().unwrap();
+    insta::assert_snapshot!(format!("{} bytes\nmanifest {digest}", bytes.len()));
 }

@@ -43,11 +43,14 @@ pub enum FoundingError {
         /// What is here instead.
         found: String,
     },
-    /// The terms' algorithm cannot be trained here.
-    #[error(
-        "the federation trains with fed-sb: a matrix that a PEFT folder does not have, so the trainer command here cannot"
-    )]
-    TrainerCommand,
+    /// The trainer command here cannot train as the terms say.
+    #[error("`{field}`: {reason}, which the trainer command here is not asked for")]
+    TrainerCommand {
+        /// The field of the terms.
+        field: &'static str,
+        /// What it asks for.
+        reason: &'static str,
+    },
     /// The owner changed the terms.
     #[error("the terms are not those that were accepted: {what}")]
     TermsChanged {
@@ -227,7 +230,7 @@ impl FoundingError {
             Self::InviteUnknown | Self::Abandoned { .. } => ErrorCode::InviteUnknown,
             Self::InviteUsed => ErrorCode::InviteUsed,
             Self::ModelMismatch { .. } | Self::FirstAdapter { .. } => ErrorCode::ModelMismatch,
-            Self::TrainerCommand | Self::NoSuchMember { .. } | Self::Lookalikes { .. } => {
+            Self::TrainerCommand { .. } | Self::NoSuchMember { .. } | Self::Lookalikes { .. } => {
                 ErrorCode::InvalidRequest
             }
             Self::Terms { error, .. } => error.code(),
@@ -277,7 +280,7 @@ impl FoundingError {
                 | Self::Frozen
                 | Self::ModelMismatch { .. }
                 | Self::FirstAdapter { .. }
-                | Self::TrainerCommand
+                | Self::TrainerCommand { .. }
                 | Self::TermsChanged { .. }
                 | Self::Lookalikes { .. }
                 | Self::Refused { .. }

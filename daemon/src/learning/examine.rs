@@ -9,9 +9,7 @@ use fedshield_protocol::manifest::{Draft, Evaluation, Manifest, TermsFields, Tra
 use fedshield_train::Valid;
 use fedshield_train::adapter::{AdapterRendering, PeftAdapter};
 use fedshield_train::data::{DataSettings, DataSummary};
-use fedshield_train::federated::{
-    AdapterLayout, Algorithm, FederatedSettings, GlobalAdapter, LocalOptimizer,
-};
+use fedshield_train::federated::{AdapterLayout, FederatedSettings, GlobalAdapter};
 use fedshield_train::model::ModelConfig;
 use fedshield_train::text::{Template, TextTokenizer};
 
@@ -19,7 +17,7 @@ use super::LearningSources;
 use super::data::{DataFiles, DataSources};
 use super::sample::LEAST_MEASURED;
 use crate::jobs::PipelineError;
-use crate::terms::Plan;
+use crate::terms::{Plan, beyond_a_command};
 
 /// Checks the terms of drafts against one organisation's model and data. Reads the data files each
 /// time, because they may change.
@@ -120,8 +118,13 @@ impl Examination<'_> {
     /// Names the field of the terms, the setting, or the data file and line.
     pub(super) fn examine(&self, agreed: &Agreed<'_>) -> Result<Examined, PipelineError> {
         let Agreed { training, settings, rendering, evaluation } = *agreed;
-        if self.sources.command.is_some() {
-            check_command(settings)?;
+        if self.sources.command.is_some()
+            && let Some((field, reason)) = beyond_a_command(training)
+        {
+            let reason = format!(
+                "{reason}, which a trainer command is not asked for: set `training.trainer` to builtin"
+            );
+            return Err(PipelineError::manifest(field, reason));
         }
         AdapterLayout::new(self.config, &settings.adapter)
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
@@ -140,38 +143,6 @@ impl Examination<'_> {
         }
         Ok(Examined { template, length, data })
     }
-}
-
-/// Checks that a trainer command can do what these settings ask for: it is told one learning rate,
-/// trains all of a round's factors in every step, and keeps nothing.
-///
-/// # Errors
-/// Names the field of the terms.
-fn check_command(settings: &Valid<FederatedSettings>) -> Result<(), PipelineError> {
-    let refused = match settings.algorithm {
-        Algorithm::FedSb => {
-            Some(("training.algorithm", "fed-sb trains a matrix that a PEFT folder does not have"))
-        }
-        Algorithm::Halves => {
-            Some(("training.algorithm", "halves trains one factor after the other in a round"))
-        }
-        _ if settings.rate_ratio != 1.0 => {
-            Some(("training.rate_ratio", "the factors have two learning rates"))
-        }
-        _ if settings.proximal != 0.0 => {
-            Some(("training.proximal", "the loss is not the only thing that is minimised"))
-        }
-        _ if settings.local_optimizer == LocalOptimizer::Kept => {
-            Some(("training.local_optimizer", "the optimiser's state is kept between rounds"))
-        }
-        _ => None,
-    };
-    refused.map_or(Ok(()), |(field, reason)| {
-        let reason = format!(
-            "{reason}, which a trainer command is not asked for: set `training.trainer` to builtin"
-        );
-        Err(PipelineError::manifest(field, reason))
-    })
 }
 
 /// Opens the adapter with digest `wanted` at `path`, for a federation with these settings.

@@ -25,8 +25,8 @@ impl FoundingError {
             Self::FirstAdapter { .. } => {
                 "get the adapter's folder from the owner and name it: `join INVITE --adapter DIR`"
             }
-            Self::TrainerCommand => {
-                "set training.trainer to builtin here, or agree on another --algorithm"
+            Self::TrainerCommand { .. } => {
+                "set training.trainer to builtin here, or agree on terms without it"
             }
             Self::Terms { error, own } => match (error.code(), own) {
                 (ErrorCode::DataUnreadable, _) => {

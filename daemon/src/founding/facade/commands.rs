@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use fedshield_protocol::ids::IdentityKey;
-use fedshield_protocol::manifest::{Algorithm, Draft, Member, Offer, Terms};
+use fedshield_protocol::manifest::{Draft, Member, Offer, Terms};
 
 use super::super::joiner::refused;
 use super::super::message::{Ask, Refusal, Reply};
@@ -16,7 +16,7 @@ use crate::control::api::{
     Listing, NewFederation,
 };
 use crate::first_adapter::FirstAdapter;
-use crate::terms::unusual;
+use crate::terms::{beyond_a_command, unusual};
 
 /// Longest validity of an invite: 30 days.
 const MAX_INVITE_S: u64 = 30 * 24 * 3600;
@@ -263,8 +263,10 @@ impl Founding {
 
     /// Whether this node has what the terms ask of every member.
     fn check_here(&self, terms: &Terms) -> Result<(), FoundingError> {
-        if terms.training.algorithm == Algorithm::FedSb && self.inner.local.trainer_command {
-            return Err(FoundingError::TrainerCommand);
+        if self.inner.local.trainer_command
+            && let Some((field, reason)) = beyond_a_command(&terms.training)
+        {
+            return Err(FoundingError::TrainerCommand { field, reason });
         }
         self.check_first_adapter(terms)
     }

@@ -22,7 +22,8 @@ const FEW_CHECKPOINTS: usize = 8;
 const PERSONAL_PATIENCE: usize = 3;
 /// Rounds' worth of steps that a personal adapter trains on.
 const PERSONAL_ROUNDS: u64 = 4;
-/// Learning rates that are tried, as multiples of the first round's.
+/// Learning rates that are tried, as multiples of the first round's: of the geometric mean, where
+/// its factors have different ones.
 const ALONE_RATES: [f64; 3] = [1.0, 0.5, 2.0];
 const PERSONAL_RATES: [f64; 2] = [0.5, 0.125];
 
@@ -99,7 +100,9 @@ impl HomeSearch {
         multiples: &[f64],
     ) -> Self {
         let settings = &pipeline.terms.settings;
-        let rates = multiples.iter().map(|multiple| multiple * settings.learning_rate.peak);
+        // Both factors have one learning rate here.
+        let common_rate = settings.learning_rate.peak * settings.rate_ratio.sqrt();
+        let rates = multiples.iter().map(|multiple| multiple * common_rate);
         let steps = usize::try_from(rounds).unwrap_or(usize::MAX).saturating_mul(settings.steps);
         let rates: Vec<f64> = rates.collect();
         let mut search = Search::of_steps(steps, &rates);
