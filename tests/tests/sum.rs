@@ -75,8 +75,12 @@ fn the_opened_sum_is_the_plain_sum_of_the_quantised_updates() {
     let mut adapter = None;
     // Two rounds: one for each factor. The third is pruned.
     for applied in 0..3 {
-        let start =
-            RoundStart { round: Round(applied), applied, beacon: Beacon([applied as u8 + 3; 32]) };
+        let start = RoundStart {
+            round: Round(applied),
+            applied,
+            beacon: Beacon([applied as u8 + 3; 32]),
+            stopped: None,
+        };
         let next = one_round(&parties, &start, &|_| ());
         assert_ne!(adapter, Some(next));
         adapter = Some(next);
@@ -110,7 +114,7 @@ fn the_mean_of_both_factors_is_as_precise_as_their_own_rates() {
     let values = layout.len(Factor::A) + layout.len(Factor::B);
     let learned = std::cell::RefCell::new(Vec::new());
     let note = |party: &Party| learned.borrow_mut().push(trained(party, values));
-    let start = RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]) };
+    let start = RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]), stopped: None };
     let object = one_round(&parties, &start, &note);
     let bytes = parties[0].objects.read(&object).expect("the adapter is there");
     let next = GlobalAdapter::from_bytes(&bytes).expect("it reads");
