@@ -37,7 +37,7 @@ type Losses = (f64, f64);
 fn curve(trainer: &Trainer, data: &DataSet, rate: f64, every: usize) -> Vec<Losses> {
     let modules = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"];
     let target_modules = modules.iter().filter_map(|name| Projection::parse(name)).collect();
-    let adapter = AdapterSpec { rank: 16, alpha: 32.0, target_modules };
+    let adapter = AdapterSpec { rank: 16, alpha: 32.0, target_modules, ..AdapterSpec::default() };
     let federated =
         FederatedSettings { adapter, algorithm: Algorithm::FedIt, ..Default::default() };
     let start = trainer.first_adapter(&Valid::new(federated).unwrap(), [7; 32]).unwrap().plain();
