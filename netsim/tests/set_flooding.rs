@@ -38,9 +38,9 @@ fn members_that_ask_for_many_sets_are_banned() {
     }
 }
 
-/// Among ten, three make more than sixteen sets. Of 360 rounds 31 are skipped: those in which they
-/// have the first views, in which they propose nothing. When a round had room for sixteen sets,
-/// whoever asked for them, it was 49.
+/// Among ten, three make more than sixteen sets. Rounds are skipped in which they have the first
+/// views, in which they propose nothing: of 360, 6 with this manifest and 31 with the former one.
+/// When a round had room for sixteen sets, whoever asked for them, that one had 49.
 #[test]
 fn members_that_ask_for_many_sets_keep_no_other_set_out() {
     let runs = (0..6).flat_map(|seed| (1..4).map(move |first| (seed, first)));
@@ -71,6 +71,7 @@ fn nor_do_they_beside_a_silent_member_or_crashes() {
         .collect();
     for plan in [silent, crashes] {
         let outcome = run(10, 1, plan);
-        assert!(outcome.rounds[3] <= 1, "{:?}", outcome.rounds);
+        // Who proposes first follows from the manifest; two are skipped where it is a faulty one.
+        assert!(outcome.rounds[3] <= 3, "{:?}", outcome.rounds);
     }
 }

@@ -210,7 +210,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_tables_say_what_the_issue_asks_for() {
+    fn the_tables_have_all_their_rows() {
         let outcomes = [outcome("bank", &[1, 2]), outcome("farm", &[1, 2])];
         let rounds = agreed_rounds(&outcomes).unwrap();
         let members: Vec<DemoMember> = outcomes.into_iter().map(Into::into).collect();
@@ -228,7 +228,7 @@ mod tests {
         let text = render(&report, Colours::none());
         for part in [
             "bank    5.0000  1.8000  1.5000  1.5000  common        -70.0%         -16.7%",
-            "0  applied  01010101  bank, farm    farm       1.5000         -  1.40 kB   2.80 kB",
+            "0  applied  01010101  bank, farm    farm       1.5000         -     -  1.40 kB   2.80 kB",
             "ciphertext           1.40 kB   2.80 kB               -",
             "bank  joining: 17% better than alone on your own data",
             "ratio 0.700",
