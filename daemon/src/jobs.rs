@@ -72,6 +72,7 @@ pub use error::PipelineError;
 pub(crate) use evaluate::rounds_of_training_alone;
 pub use evaluate::{AdapterKind, Question};
 pub(crate) use export::README_FILE;
+pub(crate) use joint::UNMEASURED_CONDITION;
 pub use measure::HeldOutLoss;
 pub use observer::{ContributionSizes, Observer, ParsedPartial, Stage, TrainingStep};
 

@@ -150,6 +150,14 @@ fn the_means_in_the_ledger_are_those_of_the_members_own_losses() {
         let status = daemon.status().expect("it answers");
         assert_eq!(status.mean_loss.map(|mean| mean.ratio), means.last().copied());
     }
+    // The one that cannot measure says so and why.
+    let conditions = |member: usize| {
+        let status = federation.daemons[member].status().expect("it answers");
+        status.conditions.into_iter().find(|it| it.name == "not-measured").map(|it| it.message)
+    };
+    let said = conditions(3).expect("it is shown");
+    assert!(said.contains("loss.json") && said.contains("purpose `evaluate`"), "{said}");
+    assert!((0..3).all(|member| conditions(member).is_none()));
     let owner = &homes[0];
     let history = folder.path().join("history");
     program.run(owner, ["ledger", "export", &history.display().to_string()]).ok();

@@ -11,6 +11,7 @@ use crate::conditions::Conditions;
 use crate::control::api::{Condition, NodeStatus, WorkProgress};
 use crate::jobs::{
     ContributionSizes, OPTIMIZER_CONDITION, Observer, ParsedPartial, Stage, TrainingStep,
+    UNMEASURED_CONDITION,
 };
 use crate::learning::{DATA_CONDITION, DataLook, SKIPPED_CONDITION};
 
@@ -147,6 +148,10 @@ impl Observer for ProgressBoard {
 
     fn left_out(&self, condition: Option<Condition>) {
         Conditions::new(Arc::clone(&self.status)).show(SKIPPED_CONDITION, condition);
+    }
+
+    fn unmeasured(&self, condition: Option<Condition>) {
+        Conditions::new(Arc::clone(&self.status)).show(UNMEASURED_CONDITION, condition);
     }
 
     fn optimizer_state(&self, condition: Option<Condition>) {

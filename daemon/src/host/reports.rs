@@ -87,7 +87,7 @@ impl Reports {
         let committee = self.committee.remove(&record.round).unwrap_or_default();
         let mut seconds = std::mem::take(&mut self.seconds);
         // The time waiting for others is the phase's duration minus this member's own work in it.
-        let own: f64 = ["train", "prune", "encrypt", "share"]
+        let own: f64 = ["measure", "train", "prune", "encrypt", "share"]
             .iter()
             .filter_map(|s| measures.seconds.get(s))
             .sum();

@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::durable_state::name;
 use super::observer::{Stage, timed};
 use super::{Pipeline, PipelineError};
+use crate::control::api::{Condition, Severity};
 use crate::learning::{Examples, LEAST_MEASURED, sample_digest};
 
 /// The last losses that this member measured for the federation, nats per response token.
@@ -52,18 +53,22 @@ impl Pipeline {
         }
         let round = start.round;
         let data = self.data_of(round);
-        let measured = timed(&*self.observer, round, Stage::Evaluate, || {
+        let measured = timed(&*self.observer, round, Stage::Measure, || {
             self.joint_losses(global, &data, cancel)
         });
-        match measured {
-            Ok(kept) => Ok((number_of(kept.loss, kept.base), self.has_stalled(start, &kept))),
-            Err(PipelineError::Cancelled) => Err(PipelineError::Cancelled),
+        let failed = match &measured {
+            Err(PipelineError::Cancelled) => return Err(PipelineError::Cancelled),
             Err(error) => {
                 tracing::warn!(%round, %error, "not measured for the federation's mean: this \
                                                 member's update counts for nothing in it");
-                Ok((None, false))
+                Some(unmeasured(error))
             }
-        }
+            Ok(_) => None,
+        };
+        self.observer.unmeasured(failed);
+        Ok(measured.map_or((None, false), |kept| {
+            (number_of(kept.loss, kept.base), self.has_stalled(start, &kept))
+        }))
     }
 
     /// Whether so many rounds have been applied since this member's best number as the terms say.
@@ -127,6 +132,18 @@ impl Pipeline {
         let adapter = with_adapter.then_some(global as &dyn Adapter);
         Ok(self.loss_on(adapter, sample, cancel)?.loss)
     }
+}
+
+/// The name of the condition for a measurement that failed.
+pub(crate) const UNMEASURED_CONDITION: &str = "not-measured";
+
+/// Shown until a measurement succeeds.
+fn unmeasured(error: &PipelineError) -> Condition {
+    let text = format!(
+        "this node could not measure for the mean of all members' losses, so it has no part in it: \
+         {error}"
+    );
+    Condition::new(UNMEASURED_CONDITION, Severity::Warning, text).with_hint(error.hint())
 }
 
 /// Loss over base loss, clipped to 0 to below 2, in units of 1 / [`Measured::ONE`]; `None` if the

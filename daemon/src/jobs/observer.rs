@@ -9,6 +9,8 @@ use crate::learning::DataLook;
 /// The steps of an update's path that run at this member.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Stage {
+    /// Measuring the adapter that the round starts from, for the mean of all members.
+    Measure,
     /// Local training.
     Train,
     /// Choosing and clipping what is sent.
@@ -34,6 +36,7 @@ impl Stage {
     #[must_use]
     pub const fn word(self) -> &'static str {
         match self {
+            Self::Measure => "measure",
             Self::Train => "train",
             Self::Prune => "prune",
             Self::Encrypt => "encrypt",
@@ -93,6 +96,8 @@ pub trait Observer: Send + Sync {
     fn left_out(&self, _condition: Option<Condition>) {}
     /// The condition about an optimiser's state that cannot be used, if any.
     fn optimizer_state(&self, _condition: Option<Condition>) {}
+    /// The condition about a measurement for the mean of all members that failed, if any.
+    fn unmeasured(&self, _condition: Option<Condition>) {}
 }
 
 /// Sizes and loss of this member's own update.

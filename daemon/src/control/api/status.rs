@@ -156,8 +156,8 @@ pub struct HeldOut {
 /// Work in progress.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct WorkProgress {
-    /// The job, in the words of the path: `train`, `prune`, `encrypt`, `share`, `aggregate`,
-    /// `decrypt`, `combine`, `apply`, `evaluate`.
+    /// The job, in the words of the path: `measure`, `train`, `prune`, `encrypt`, `share`,
+    /// `aggregate`, `decrypt`, `combine`, `apply`, `evaluate`.
     pub phase: String,
     /// Optimiser steps done; 0 for work without steps.
     pub step: u64,
