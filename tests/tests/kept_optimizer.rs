@@ -1,5 +1,6 @@
-//! The optimiser's state that a member keeps from round to round, at the level of the pipeline: what
-//! a crash, a round that is not applied, a damaged file and the end of the federation make of it.
+//! The optimiser's state that a member keeps from round to round, at the level of the pipeline:
+//! what a crash, a round that is not applied, a damaged file and the end of the federation make of
+//! it.
 
 use std::collections::BTreeMap;
 use std::path::Path;

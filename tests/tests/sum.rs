@@ -87,8 +87,8 @@ fn the_opened_sum_is_the_plain_sum_of_the_quantised_updates() {
     }
 }
 
-/// What a member's training made of all factors, as it is kept until its update is spent: the values
-/// stand at the end.
+/// What a member's training made of all factors, as it is kept until its update is spent: the
+/// values are at the end.
 fn trained(party: &Party, values: usize) -> Vec<f32> {
     let bytes = party.secrets.get("trained").expect("it decrypts").expect("it is there");
     let words = bytes[bytes.len() - 4 * values..].chunks_exact(4);

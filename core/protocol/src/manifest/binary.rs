@@ -4,8 +4,8 @@
 //! begins with an empty text, then how weights are given (0 or 1), then all of the first form, then the members' weights. One of the
 //! third form, which has a date for templates, begins with an empty text, the number 3, the date, and how weights are given, if they
 //! are; it goes on as the second. One of the fourth form begins with an empty text, the number 4 and what it adds to the first form
-//! (`Added`); it goes on as the second. Each is written in the first form that has a place for all it says. So the bytes and digests of what was founded before are what they were, and no bytes can be read
-//! in two ways. A member alone is of the first form where it counts one, else of the second: an empty text, its weight, then
+//! (`Added`); it goes on as the second. Each is written in the first form that has a place for all it says. So the bytes and digests
+//! of what was founded before are what they were, and no bytes can be read in two ways. A member alone is of the first form where it counts one, else of the second: an empty text, its weight, then
 //! all of the first form.
 
 mod learner;

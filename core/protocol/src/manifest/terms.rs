@@ -266,7 +266,8 @@ pub enum ServerOptimizer {
         /// Added to the root; above 0.
         epsilon: Real,
     },
-    /// Adds `rate` times the mean and `momentum` times the running sum that it is part of: Nesterov's momentum.
+    /// Nesterov's momentum: adds `rate` times the sum of the mean and of `momentum` times the
+    /// running sum of means, this one included.
     Nesterov {
         /// Server learning rate.
         rate: Real,

@@ -1,8 +1,8 @@
 //! Canonical bytes of the global adapter, its digest, and its file.
 //!
-//! `FSADAPT1`, or `FSADAPT2` with the scale of rsLoRA; layout (see [`AdapterLayout`]), algorithm u8, applied rounds u64, number of server
-//! vectors u8; then for factor A, factor B and, with `fed-sb`, factor R: values, scores, server
-//! vectors, all as little-endian f32 bits.
+//! `FSADAPT1`, or `FSADAPT2` with the scale of rsLoRA; layout (see [`AdapterLayout`]), algorithm u8,
+//! applied rounds u64, number of server vectors u8; then for factor A, factor B and, with `fed-sb`,
+//! factor R: values, scores, server vectors, all as little-endian f32 bits.
 
 use std::path::Path;
 

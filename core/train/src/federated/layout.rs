@@ -194,8 +194,8 @@ impl AdapterLayout {
         })
     }
 
-    /// BLAKE3 over rank, alpha and modules, and a byte more with rsLoRA. Members with equal digests mean the same coordinate by
-    /// the same index.
+    /// BLAKE3 over rank, alpha and modules, and a byte more with rsLoRA. Members with equal digests
+    /// mean the same coordinate by the same index, and the same scale.
     pub fn digest(&self) -> [u8; 32] {
         let mut bytes = Vec::new();
         self.encode(&mut bytes);

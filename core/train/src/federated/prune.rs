@@ -80,7 +80,8 @@ impl LocalMemory {
     }
 
     /// Prunes the update `theta` (the trained factors after local training, dense) of round
-    /// `global.applied()`: delta = theta - g + e, x = clip(delta at the mask), each factor to its own bound.
+    /// `global.applied()`: delta = theta - g + e, x = clip(delta at the mask), each factor to its own
+    /// bound.
     ///
     /// [`Self::spend`] or [`Self::skip`] decide what becomes of delta. Pruning again before that
     /// (in a retried round) replaces the pending update.
@@ -119,8 +120,8 @@ impl LocalMemory {
     }
 
     /// Prunes by the paper's rule: of each tensor of theta (plus what an earlier round left out, if
-    /// this member was not in it) the round's fraction with the smallest magnitude becomes zero, and
-    /// every coordinate sends x = clip(theta - g). So, apart from clipping, the next adapter is the
+    /// this member was not in it) the round's fraction with the smallest magnitude becomes zero,
+    /// and every coordinate sends x = clip(theta - g). So, apart from clipping, the next adapter is the
     /// mean of the members' pruned weights. There is no error feedback: what was pruned is dropped
     /// once the update is spent.
     pub fn prune_locally(
