@@ -191,7 +191,7 @@ function showLoss(status, rounds) {
   const train = pick("train_loss");
   const measured = status.held_out;
   const base = measured?.base ?? null;
-  const worth = status.comparison;
+  const [worth, home] = [status.comparison, status.at_home];
   // Only losses on the same examples belong into one picture.
   const beside = worth && measured?.sample && worth.on_sample.sample === measured.sample ? worth.on_sample : null;
   const lines = [["base model, held out", "base", base], ["alone, held out", "alone", beside?.alone ?? null],
@@ -210,7 +210,7 @@ function showLoss(status, rounds) {
       + (worth.alone != null ? `alone ${worth.alone.toFixed(4)}, ` : "")
       + `common ${worth.common.toFixed(4)}, best ${worth.best_loss.toFixed(4)} (${worth.best}), on ${worth.examples} `
       + `${worth.measured_on} examples of this node, after ${worth.applied} applied rounds.`
-    : "");
+    : home ? `This node's own adapter: ${home.state}${home.reason ? ` (${home.reason})` : ""}.` : "");
   if (all.length === 0) { at("loss").replaceChildren(node("p", "No round has been measured yet.", { class: "soft" })); return; }
   at("loss").replaceChildren(chart(held, train, lines, Math.max(260, at("loss").clientWidth), by));
 }
@@ -376,7 +376,7 @@ let shown = { status: "", rounds: [], roundsKey: null };
 async function refresh() {
   const status = await read("/v1/status");
   // Reports change when a round ends and when its loss has been measured.
-  const roundsKey = JSON.stringify([status.machine?.head, status.held_out, status.comparison]);
+  const roundsKey = JSON.stringify([status.machine?.head, status.held_out, status.comparison, status.at_home]);
   if (roundsKey !== shown.roundsKey) {
     shown.rounds = await read("/v1/rounds");
     shown.roundsKey = roundsKey;
