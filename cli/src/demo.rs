@@ -23,7 +23,7 @@ use crate::command::ModelAndData;
 use crate::failure::Failure;
 use crate::interrupt::interrupted;
 use crate::screen::Screen;
-use crate::terms::{AlgorithmName, TermsFlags, TermsPreset, terms};
+use crate::terms::{AlgorithmName, EvaluationName, TermsFlags, TermsPreset, terms};
 use cast::Shipped;
 use folder::WorkFolder;
 use process::Nodes;
@@ -96,6 +96,10 @@ fn demo_flags(args: &DemoArgs) -> TermsFlags {
                 flags.rounds = flags.rounds.or(Some(24));
                 flags.algorithm = flags.algorithm.or(Some(AlgorithmName::Fedit));
                 flags.sparsity = flags.sparsity.or(Some(0.0));
+                // What ships has the sixteen validation notes that this takes.
+                if args.source.data.is_empty() {
+                    flags.evaluation = flags.evaluation.or(Some(EvaluationName::Mean));
+                }
             }
             Shipped::Domains => {
                 flags.rounds = flags.rounds.or(Some(16));

@@ -9,7 +9,8 @@ mod targets;
 
 use clap::{Args, ValueEnum};
 use fedshield_protocol::manifest::{
-    Adapter, Encryption, LocalOptimizer, ManifestError, Real, Terms, TermsFields, Training, Weights,
+    Adapter, Encryption, Evaluation, LocalOptimizer, ManifestError, Real, Stop, Terms, TermsFields,
+    Training, Weights,
 };
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::offline::TemplateDate;
@@ -17,7 +18,7 @@ use fedshieldd::offline::TemplateDate;
 use crate::failure::Failure;
 pub use file::terms_from_file;
 use follows::{deadlines, encryption_preset, pruning};
-pub use names::{AlgorithmName, LocalOptimizerName, PruningName, WeightsName};
+pub use names::{AlgorithmName, EvaluationName, LocalOptimizerName, PruningName, WeightsName};
 pub use server::OptimizerName;
 
 /// A named set of terms to start from.
@@ -143,6 +144,18 @@ pub struct TermsFlags {
     /// What each member's update counts in the mean; `equal` unless given
     #[arg(long, value_enum)]
     pub weights: Option<WeightsName>,
+    /// Whether members measure together how well the common adapter does; `off` unless given
+    #[arg(long, value_enum)]
+    pub evaluation: Option<EvaluationName>,
+    /// With `--evaluation mean`: rounds without a better loss of its own after which a member says
+    /// so; once a quorum does, the training ends early
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(1..=10_000))]
+    pub stop_after: Option<u32>,
+    /// With --stop-after: rounds that still train then, while the learning rate falls to --lr-final
+    /// [default: 3]
+    #[arg(long, value_name = "ROUNDS", value_parser = clap::value_parser!(u32).range(0..=10_000))]
+    #[arg(requires = "stop_after")]
+    pub stop_fall: Option<u32>,
     /// Largest weight that a member may declare, with `--weights declared` [default: 1024]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub weight_cap: Option<u32>,
@@ -250,6 +263,8 @@ pub fn terms(
         weights: Some(weights),
         weight_cap,
         template_date: Some(flags.template_date.unwrap_or_else(TemplateDate::today).to_string()),
+        evaluation: flags.evaluation.map(Evaluation::from).unwrap_or_default(),
+        stop: flags.stop_after.map(|after| Stop { after, fall: flags.stop_fall.unwrap_or(3) }),
         adapter: Adapter {
             rank,
             alpha: flags.alpha.unwrap_or(2 * rank),

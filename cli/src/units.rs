@@ -1,7 +1,7 @@
 //! Human-readable numbers: with units, as many digits as are significant, the same everywhere.
 
 use fedshield_protocol::hidden::harmless_line;
-use fedshieldd::control::api::{AnswerScore, Condition, PairedDifference};
+use fedshieldd::control::api::{AnswerScore, Condition, MeanLoss, PairedDifference};
 
 /// Bytes in decimal units, three digits: `512 B`, `3.38 kB`, `1.20 MB`.
 #[must_use]
@@ -60,6 +60,23 @@ pub fn condition(condition: &Condition) -> String {
 #[must_use]
 pub fn loss(value: Option<f64>) -> String {
     value.filter(|loss| loss.is_finite()).map_or_else(|| "-".into(), |loss| format!("{loss:.4}"))
+}
+
+/// The mean of the members' losses over the base model's: `0.4127`; `-` if there is none.
+#[must_use]
+pub fn mean_loss(mean: Option<&MeanLoss>) -> String {
+    loss(mean.map(|mean| mean.ratio))
+}
+
+/// The same in full: `0.4127 of the base model's, over 4 members, before round 7`.
+#[must_use]
+pub fn mean_loss_in_full(mean: Option<&MeanLoss>) -> String {
+    let text = |mean: &MeanLoss| {
+        let members = count(u64::from(mean.members), "member");
+        let ratio = loss(Some(mean.ratio));
+        format!("{ratio} of the base model's, over {members}, before round {}", mean.round)
+    };
+    mean.map_or_else(|| "-".into(), text)
 }
 
 /// The interval of a difference, `0.412 to 0.655`.

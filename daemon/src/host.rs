@@ -10,6 +10,7 @@
 //! and `farewell` handle not taking part.
 
 mod at_home;
+mod best_round;
 mod collect;
 mod data_watch;
 mod disk_space;
@@ -58,6 +59,7 @@ use crate::journal::Journal;
 use crate::objects::Objects;
 use crate::store::{CheckpointKey, Ledger};
 use at_home::WorkAtHome;
+use best_round::BestRound;
 use collect::Collector;
 use data_watch::DataWatch;
 use disk_space::DiskSpace;
@@ -134,6 +136,10 @@ pub struct Host {
     at_home: WorkAtHome,
     /// Whether training gets worse from round to round.
     training: Trend,
+    /// Whether the federation's mean does.
+    joint: Trend,
+    /// The adapter with its lowest mean.
+    best: Option<BestRound>,
     data_watch: DataWatch,
     /// The newest round with a new adapter.
     last_applied: Option<(Round, ObjectRef)>,
@@ -164,6 +170,14 @@ impl Host {
         }
         training.recall(&earlier, |report| report.train_loss);
         training.show(&board);
+        let mut joint = Trend::joint();
+        for mean in earlier.iter().filter_map(|report| report.mean_loss) {
+            joint.best_or_next(mean.round, mean.ratio);
+        }
+        joint.show(&board);
+        let best = BestRound::recall(&earlier, &parts.ledger)?;
+        let mean = earlier.iter().rev().find_map(|report| report.mean_loss);
+        parts.status.send_modify(|status| status.mean_loss = mean);
         let names = parts.names.clone();
         let mut standing = Standing::new(names, parts.machine.me(), Arc::clone(&parts.status));
         let paused = parts.pause.read();
@@ -193,6 +207,8 @@ impl Host {
                 Arc::clone(&parts.status),
             ),
             training,
+            joint,
+            best,
             data_watch: DataWatch::start(parts.low_priority.clone(), Arc::clone(&parts.pipeline)),
             last_applied: parts.ledger.last_applied()?,
             watch: LedgerWatch::new(board.clone(), parts.names.clone(), damage),
@@ -208,6 +224,7 @@ impl Host {
             host.handle(Event::Operator(Command::Pause)).await?;
         }
         host.measure_again();
+        host.show_end();
         for key in host.parts.net.connected() {
             if let Some(member) = host.member_of(&key) {
                 host.handle(Event::PeerUp(member)).await?;

@@ -3,7 +3,7 @@
 //! ```text
 //! prepare            the shape of every update of the round                    (begin)
 //! sealing_key        the key that others seal their shares to                  (begin)
-//! contribute         train -> prune -> encrypt -> share, in this order         (at home)
+//! contribute         joint, train -> prune -> encrypt -> share, in this order  (at home)
 //! share              seal each share, again if asked, open one for a complaint (commit, transfer)
 //! check_share        this member's share, sealed or opened for all             (transfer)
 //! check_ciphertext   others' ciphertexts, before they count                    (transfer)
@@ -46,6 +46,7 @@ mod erase_secrets;
 mod error;
 mod evaluate;
 mod export;
+mod joint;
 mod measure;
 mod observer;
 mod own_share;
@@ -58,6 +59,7 @@ mod settle;
 mod share;
 mod train;
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use fedshield_protocol::ids::Round;
@@ -82,6 +84,9 @@ use crate::objects::Objects;
 use crate::terms::MemberTerms;
 use durable_state::State;
 
+/// The examples that a round began with.
+type RoundData = Option<(Round, Arc<Examples>)>;
+
 /// One member's side of one federation.
 pub struct Pipeline {
     terms: MemberTerms,
@@ -91,10 +96,12 @@ pub struct Pipeline {
     folder: std::path::PathBuf,
     observer: Arc<dyn Observer>,
     /// Adapter and local memory; locked while a job prunes, applies or settles.
-    state: Mutex<State>,
+    state: Arc<Mutex<State>>,
     /// The examples that the round in progress began with; a second run of its training gets the
     /// same.
-    round_data: Mutex<Option<(Round, Arc<Examples>)>>,
+    round_data: Arc<Mutex<RoundData>>,
+    /// Applied rounds after which nothing is trained any more.
+    end: Arc<AtomicU64>,
 }
 
 impl Pipeline {
@@ -111,9 +118,10 @@ impl Pipeline {
         observer: Arc<dyn Observer>,
     ) -> Result<Self, PipelineError> {
         durable::make_folder(&folder)?;
-        let state = Mutex::new(State::open(&folder, &terms, &learning, &objects, &secrets)?);
-        let round_data = Mutex::default();
-        Ok(Self { terms, learning, objects, secrets, folder, observer, state, round_data })
+        let state = State::open(&folder, &terms, &learning, &objects, &secrets)?;
+        let (state, round_data) = (Arc::new(Mutex::new(state)), Arc::default());
+        let end = Arc::new(AtomicU64::new(terms.manifest.rounds));
+        Ok(Self { terms, learning, objects, secrets, folder, observer, state, round_data, end })
     }
 
     /// Runs one job to completion.
@@ -121,6 +129,33 @@ impl Pipeline {
     /// # Errors
     /// The cause, for the operator; no partial result is left that would make a second run fail.
     pub fn run(&self, job: &Job, cancel: &CancellationToken) -> Result<JobOutput, PipelineError> {
+        match job.start().and_then(|start| self.terms.falling(start).transpose()) {
+            Some(terms) => self.under(terms?).run_one(job, cancel),
+            None => self.run_one(job, cancel),
+        }
+    }
+
+    /// The training ends after so many applied rounds: those of the terms, or fewer.
+    pub(crate) fn ends_after(&self, applied: u64) {
+        self.end.store(applied, Ordering::Relaxed);
+    }
+
+    /// The same member with other terms: those of a round after the training was ended early.
+    fn under(&self, terms: MemberTerms) -> Self {
+        Self {
+            terms,
+            learning: Arc::clone(&self.learning),
+            objects: Arc::clone(&self.objects),
+            secrets: Arc::clone(&self.secrets),
+            folder: self.folder.clone(),
+            observer: Arc::clone(&self.observer),
+            state: Arc::clone(&self.state),
+            round_data: Arc::clone(&self.round_data),
+            end: Arc::clone(&self.end),
+        }
+    }
+
+    fn run_one(&self, job: &Job, cancel: &CancellationToken) -> Result<JobOutput, PipelineError> {
         match job {
             Job::MakeSealingKey { round } => self.make_sealing_key(*round),
             Job::Contribute { start } => self.contribute(start, cancel),
@@ -162,7 +197,7 @@ impl Pipeline {
                     culprits,
                 })
             }
-            Job::EraseSecrets => self.erase_secrets(),
+            Job::EraseSecrets { is_done } => self.erase_secrets(*is_done),
         }
     }
 

@@ -14,7 +14,7 @@ use fedshield_protocol::ids::Digest;
 pub use fedshield_train::ComputeDevice;
 use fedshield_train::TrainError;
 use fedshield_train::adapter::AdapterRendering;
-use fedshield_train::data::{DataSet, Reading, check_examples};
+use fedshield_train::data::{DataSet, Reading, TokenizedExample, check_examples};
 use fedshield_train::federated::{AdapterLayout, GlobalAdapter};
 use fedshield_train::load::LoadedModel;
 use fedshield_train::model::{BasePrecision, ComputePrecision, ModelConfig};
@@ -31,8 +31,8 @@ use data::DataFiles;
 pub(crate) use data::Examples;
 pub use data::{DATA_CONDITION, DataLook, Look, MeasuredOn, SKIPPED_CONDITION};
 pub use examine::TermsChecker;
-use examine::{Examination, Examined, named_adapter};
-pub(crate) use sample::sample_digest;
+use examine::{Agreed, Examination, Examined, named_adapter};
+pub(crate) use sample::{LEAST_MEASURED, sample_digest};
 
 /// Where model and data are stored, and how to read them.
 #[derive(Debug, Clone, Default)]
@@ -130,8 +130,12 @@ impl OpenedModel {
         let training = &terms.manifest.training;
         let examined =
             Examination { config: &model.config, tokenizer: &model.tokenizer, sources: &sources };
-        let Examined { template, length, data } =
-            examined.examine(training, &terms.settings, terms.rendering)?;
+        let Examined { template, length, data } = examined.examine(&Agreed {
+            training,
+            settings: &terms.settings,
+            rendering: terms.rendering,
+            evaluation: terms.manifest.evaluation,
+        })?;
         let settings = Valid::new(TrainSettings {
             batch_size: training.batch_size as usize,
             max_gradient_norm: training.max_gradient_norm.get(),
@@ -254,6 +258,28 @@ impl Learning {
             return Ok(GlobalAdapter::new(layout, &terms.settings, terms.federation.0));
         };
         named_adapter(&self.config, &self.first_adapter, wanted, &terms.settings)
+    }
+
+    /// Mean loss of the federation's adapter, or of the base model, on `sample`, by the trainer
+    /// command; `None` if there is none and the built-in trainer measures.
+    pub(crate) fn evaluate_by_command(
+        &self,
+        global: &GlobalAdapter,
+        with_adapter: bool,
+        sample: &[TokenizedExample],
+        cancel: &CancellationToken,
+    ) -> Result<Option<f64>, PipelineError> {
+        let Some(command) = &self.command else { return Ok(None) };
+        let run = Run {
+            purpose: "evaluate",
+            examples: sample,
+            global,
+            model: &self.config,
+            steps: 0,
+            learning_rate: 0.0,
+            seed: [0; 32],
+        };
+        command.evaluate(&run, with_adapter, cancel).map(Some)
     }
 
     /// train: the factors of round `global.applied()` after local training on `examples`.

@@ -8,8 +8,11 @@ mod weights;
 
 use fedshield_he::{Preset, RobustSharing, RoundContext, ShareIndex};
 use fedshield_protocol::ids::{FederationId, ManifestDigest, MemberIndex, Round};
+use fedshield_protocol::job::RoundStart;
 use fedshield_protocol::limits::MIN_MEMBERS;
-use fedshield_protocol::manifest::{self, Draft, Manifest, Rules, TermsFields, ValidManifest};
+use fedshield_protocol::manifest::{
+    self, Draft, Evaluation, Manifest, Rules, TermsFields, ValidManifest,
+};
 use fedshield_train::Valid;
 use fedshield_train::adapter::AdapterRendering;
 use fedshield_train::federated::{
@@ -46,6 +49,8 @@ pub struct MemberTerms {
     pub settings: Valid<FederatedSettings>,
     /// How examples become text.
     pub rendering: AdapterRendering,
+    /// Applied rounds after which nothing is trained any more.
+    end: u64,
 }
 
 impl MemberTerms {
@@ -61,6 +66,7 @@ impl MemberTerms {
         let (manifest_digest, federation) = (valid.digest(), valid.federation());
         let (rules, sharing) = (*rules, encryption::sharing(rules)?);
         Ok(Self {
+            end: manifest.rounds,
             manifest,
             manifest_digest,
             federation,
@@ -76,7 +82,45 @@ impl MemberTerms {
     /// The encryption context of one round.
     #[must_use]
     pub fn context(&self, round: Round) -> RoundContext {
-        RoundContext::new(self.manifest_digest.0, round.0, self.preset)
+        let context = RoundContext::new(self.manifest_digest.0, round.0, self.preset);
+        if self.measures() { context.with_measurement() } else { context }
+    }
+
+    /// Whether each update carries what its member has measured.
+    #[must_use]
+    pub fn measures(&self) -> bool {
+        self.manifest.evaluation == Evaluation::Mean
+    }
+
+    /// Whether the round after `applied` applied ones trains nothing and measures the final adapter.
+    #[must_use]
+    pub fn is_trained(&self, applied: u64) -> bool {
+        self.measures() && applied >= self.end
+    }
+
+    /// The terms of a round after the members ended the training early, whose learning rate falls
+    /// in equal steps to that of the last round; `None` if they did not.
+    ///
+    /// # Errors
+    /// None in practice: the learning rate lies between two valid ones.
+    pub(crate) fn falling(&self, start: &RoundStart) -> Result<Option<Self>, PipelineError> {
+        let Some(from) = start.stopped else { return Ok(None) };
+        let end = self.manifest.end(Some(from));
+        let schedule = self.settings.learning_rate;
+        let (steps, done) = (end.saturating_sub(from).max(1), start.applied.saturating_sub(from));
+        let left = steps.saturating_sub(done.saturating_add(1)) as f64 / steps as f64;
+        let rate = schedule.last + (schedule.at(from) - schedule.last) * left;
+        let settings = self.settings.with(|settings| {
+            settings.learning_rate = LearningRate { peak: rate, last: rate, rounds: 1 };
+        })?;
+        Ok(Some(Self { settings, end, ..self.clone() }))
+    }
+
+    /// Examples that a member trains on in one round.
+    #[must_use]
+    pub fn examples_per_round(&self) -> usize {
+        let training = &self.manifest.training;
+        (training.steps_per_round as usize).saturating_mul(training.batch_size as usize)
     }
 
     /// The manifest in force, checked again.
@@ -240,6 +284,39 @@ mod tests {
     use fedshield_protocol::manifest::SignedManifest;
 
     use super::*;
+
+    #[test]
+    fn once_the_training_is_ended_the_learning_rate_falls_to_the_last_one() {
+        let mut manifest = fedshield_fixtures::manifest(4);
+        (manifest.rounds, manifest.evaluation) = (20, Evaluation::Mean);
+        manifest.stop = Some(manifest::Stop { after: 2, fall: 3 });
+        manifest.encryption.clip = fedshield_fixtures::real(1.0);
+        let terms =
+            MemberTerms::new(&ValidManifest::check(manifest).unwrap(), MemberIndex(0)).unwrap();
+        let start = |applied, stopped| RoundStart {
+            round: Round(applied + 4),
+            applied,
+            beacon: fedshield_protocol::ids::Beacon([1; 32]),
+            stopped,
+        };
+        assert!(terms.falling(&start(7, None)).unwrap().is_none());
+        let planned = terms.settings.learning_rate;
+        let rate = |applied| {
+            let falling = terms.falling(&start(applied, Some(7))).unwrap().unwrap();
+            assert_eq!(falling.is_trained(applied), applied >= 10);
+            falling.settings.learning_rate.at(applied)
+        };
+        let (first, last) = (planned.at(7), planned.last);
+        let expected = [2.0 / 3.0, 1.0 / 3.0, 0.0].map(|left| last + (first - last) * left);
+        for (applied, expected) in (7..10).zip(expected) {
+            assert!((rate(applied) - expected).abs() < 1e-15, "{applied}");
+        }
+        assert_eq!(rate(9), last);
+        assert_eq!(rate(10), last);
+        // Near the planned end nothing is added.
+        let late = terms.falling(&start(19, Some(19))).unwrap().unwrap();
+        assert!(late.is_trained(20) && !late.is_trained(19));
+    }
 
     #[test]
     fn a_federation_of_an_earlier_version_is_not_continued_and_the_error_says_what_to_do() {

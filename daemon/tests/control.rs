@@ -32,6 +32,7 @@ fn report() -> RoundReport {
         seconds: [("commit".to_owned(), 1.5)].into(),
         train_loss: Some(2.5),
         held_out_loss: None,
+        mean_loss: None,
         update_bytes_f32: 20,
         sent_bytes: 10,
     }

@@ -45,6 +45,7 @@ fn report(round: u64) -> RoundReport {
         seconds: [].into(),
         train_loss: Some(1.5),
         held_out_loss: None,
+        mean_loss: None,
         update_bytes_f32: 0,
         sent_bytes: 0,
     }

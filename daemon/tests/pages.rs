@@ -15,8 +15,8 @@ use fedshield_protocol::ids::{
 use fedshield_protocol::status::{Activity, Attendance, MemberStatus, Phase, Status};
 use fedshield_protocol::wire::Leave;
 use fedshieldd::control::api::{
-    AdapterKind, Comparison, Condition, FederationSummary, HeldOut, MeasuredOn, NodeState,
-    NodeStatus, OnSample, RoundOutcome, RoundReport, Severity, Waiting, WorkProgress,
+    AdapterKind, Comparison, Condition, FederationSummary, HeldOut, MeanLoss, MeasuredOn,
+    NodeState, NodeStatus, OnSample, RoundOutcome, RoundReport, Severity, Waiting, WorkProgress,
 };
 use fedshieldd::control::{ControlCommand, ControlPort, control_channel};
 use fedshieldd::http::{HttpError, HttpServer, MemberMetrics, Metrics, NetworkMetrics};
@@ -66,6 +66,7 @@ fn status() -> NodeStatus {
             activity: Activity::Transfer,
             view: View(0),
             applied: 2,
+            stopped: None,
             adapter: None,
             head: RecordDigest([3; 32]),
             committee: vec![MemberIndex(1), MemberIndex(2)],
@@ -116,8 +117,13 @@ fn status() -> NodeStatus {
             can_go_on: true,
         }),
         misbehaviour: vec![format!("{}: a wrong partial decryption", HOSTILE[0])],
+        mean_loss: Some(mean_loss(1)),
         ..NodeStatus::starting("<i>ward</i>", IdentityKey([7; 32]))
     }
+}
+
+fn mean_loss(round: u64) -> MeanLoss {
+    MeanLoss { round: Round(round), ratio: 1.0 - round as f64 / 4.0, members: 4 }
 }
 
 fn report(round: u64) -> RoundReport {
@@ -132,6 +138,7 @@ fn report(round: u64) -> RoundReport {
         seconds: [("commit".to_owned(), 1.5), ("train".to_owned(), 8.0)].into(),
         train_loss: Some(2.75 - round as f64 / 4.0),
         held_out_loss: Some(2.5 - round as f64 / 4.0),
+        mean_loss: Some(mean_loss(round)),
         update_bytes_f32: 20,
         sent_bytes: 14,
     }
@@ -185,6 +192,7 @@ async fn metrics_and_health() {
         "fedshield_waiting_for 2",
         "fedshield_members_here 3",
         "fedshield_member_here{member=\"Z\u{fc}rich & 'S\u{f6}hne'\"} 0",
+        "fedshield_federation_loss_ratio 0.75",
         "fedshield_held_out_loss 2.25",
         "fedshield_held_out_loss_base 3",
         "fedshield_round_sent_bytes_total{phase=\"ciphertext\"} 20",
@@ -225,10 +233,13 @@ async fn metrics_and_health() {
 /// none changes its type.
 #[tokio::test]
 async fn the_series_of_the_metrics_page_stay() {
-    const SERIES: [(&str, &str, &[&str]); 29] = [
+    const SERIES: [(&str, &str, &[&str]); 32] = [
         ("condition", "gauge", &["name", "severity"]),
         ("connections_refused_total", "counter", &[]),
         ("dropped_messages_total", "counter", &["reason"]),
+        ("federation_loss_members", "gauge", &[]),
+        ("federation_loss_ratio", "gauge", &[]),
+        ("federation_loss_round", "gauge", &[]),
         ("held_out_loss", "gauge", &[]),
         ("held_out_loss_base", "gauge", &[]),
         ("held_out_round", "gauge", &[]),

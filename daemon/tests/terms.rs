@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use fedshield_fixtures::{members, real};
 use fedshield_protocol::ids::{Digest, MemberIndex};
-use fedshield_protocol::manifest::{Member, Offer, Terms, TermsFields, ValidManifest};
+use fedshield_protocol::manifest::{Evaluation, Member, Offer, Terms, TermsFields, ValidManifest};
 use fedshieldd::control::api::{ErrorCode, FoundRequest, JoinRequest, NewFederation, NodeState};
 use fedshieldd::founding::{Founding, FoundingError, JoinPort, JoinPortError, Local};
 use fedshieldd::home::Home;
@@ -75,6 +75,7 @@ fn wrong() -> Vec<(Change, &'static str, &'static str)> {
         (|t| t.training.steps_per_round = 0, LINES, "training.steps_per_round"),
         (|t| t.deadlines.round_ms = 10, LINES, "deadlines.round_ms"),
         (|t| t.name = " ".into(), LINES, "name"),
+        (|t| t.evaluation = Evaluation::Mean, LINES, "16 held-out examples of each member"),
     ]
 }
 

@@ -28,7 +28,13 @@ fn record(round: u64, outcome: Outcome, adapter: Option<ObjectRef>) -> Certified
 }
 
 fn applied(adapter: ObjectRef) -> Outcome {
-    Outcome::Applied { set: UpdateSet::default(), aggregate: adapter, sum: SumDigest([1; 32]) }
+    Outcome::Applied {
+        set: UpdateSet::default(),
+        aggregate: adapter,
+        sum: SumDigest([1; 32]),
+        measured: None,
+        stops: false,
+    }
 }
 
 #[test]

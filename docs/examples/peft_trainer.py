@@ -6,10 +6,12 @@
     command = ["python3", "/srv/fedshield/peft_trainer.py"]
 
 The last argument is the request. Progress goes to standard output as JSON lines, the trained adapter to the
-request's `result` folder. Only the factors in `trained` may change.
+request's `result` folder. Only the factors in `trained` may change. With the purpose `evaluate` nothing is trained: the mean
+loss of the examples goes to `loss.json` in the `result` folder.
 """
 
 import json
+import os
 import random
 import sys
 import time
@@ -39,6 +41,24 @@ def batches(examples, request):
         yield ids, labels
 
 
+def evaluate(model, examples, request):
+    """Writes the mean loss per labelled token."""
+    device = next(model.parameters()).device
+    model.eval()
+    total, labelled = 0.0, 0
+    with torch.no_grad():
+        for example in examples:
+            labels = torch.tensor([example["labels"]], device=device)[:, 1:]
+            logits = model(input_ids=torch.tensor([example["input_ids"]], device=device), use_cache=False).logits[:, :-1]
+            total += torch.nn.functional.cross_entropy(
+                logits.flatten(0, 1), labels.flatten(), ignore_index=IGNORED, reduction="sum"
+            ).item()
+            labelled += (labels != IGNORED).sum().item()
+    os.makedirs(request["result"], exist_ok=True)
+    with open(os.path.join(request["result"], "loss.json"), "w") as file:
+        json.dump({"loss": total / max(labelled, 1)}, file)
+
+
 def main(path):
     with open(path) as file:
         request = json.load(file)
@@ -47,6 +67,9 @@ def main(path):
     device = "cuda" if torch.cuda.is_available() else "cpu"
     torch.manual_seed(request["seed"])
     base = AutoModelForCausalLM.from_pretrained(request["model"], dtype=torch.float32)
+    if request["purpose"] == "evaluate":
+        adapted = base if request["adapter"] is None else PeftModel.from_pretrained(base, request["adapter"])
+        return evaluate(adapted.to(device), examples, request)
     model = PeftModel.from_pretrained(base, request["adapter"], is_trainable=True).to(device)
     for name, parameter in model.named_parameters():
         parameter.requires_grad = any(factor in name for factor in request["trained"])

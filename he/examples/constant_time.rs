@@ -66,7 +66,7 @@ fn work_on_undefined_secrets(kernel: Kernel) {
     let mut rng = Undefined(ChaCha20Rng::from_seed([2; 32]));
     let mut values: Vec<f32> = (0..9000).map(|i| (i % 301) as f32 * 0.1 - 15.0).collect();
     valgrind::set(bytemuck::cast_slice_mut(&mut values), valgrind::UNDEFINED);
-    let update = Update { values: &values, scale: 1000.0, nonce: &[3; 32] };
+    let update = Update { values: &values, scale: 1000.0, nonce: &[3; 32], measurement: None };
     let mut file = Vec::new();
     let [dealer, receiver] = [0, 1].map(ShareIndex::from_position);
     let (key, _) = encrypt(&context, dealer, &update, &mut rng, &mut file).unwrap();

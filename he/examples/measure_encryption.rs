@@ -101,7 +101,12 @@ impl Round {
     }
 
     fn update(&self, member: usize) -> Update<'_> {
-        Update { values: &self.values[member], scale: self.scale, nonce: &[5; 32] }
+        Update {
+            values: &self.values[member],
+            scale: self.scale,
+            nonce: &[5; 32],
+            measurement: None,
+        }
     }
 }
 

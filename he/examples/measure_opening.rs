@@ -35,7 +35,12 @@ impl Round {
         let (mut files, mut shared) = (Vec::new(), Vec::new());
         let contributors = || (0..CONTRIBUTORS).map(ShareIndex::from_position);
         for contributor in contributors() {
-            let update = Update { values: &[0.5; VALUES as usize], scale: 9.0, nonce: &[1; 32] };
+            let update = Update {
+                values: &[0.5; VALUES as usize],
+                scale: 9.0,
+                nonce: &[1; 32],
+                measurement: None,
+            };
             let mut file = Vec::new();
             let (key, _) = encrypt(&context, contributor, &update, rng, &mut file).unwrap();
             let digest = CiphertextDigest::new([2; 32]);

@@ -9,7 +9,6 @@ use crate::ciphertext::{AGGREGATE_HEADER_LEN, BlockReader, aggregate_header};
 use crate::context::RoundContext;
 use crate::error::{Error, Fault};
 use crate::kernel::BlockKernel;
-use crate::layout::Layout;
 use crate::pack::{STRIPE, packed_len};
 use crate::set::ContributorSet;
 use crate::sharing::ShareIndex;
@@ -33,7 +32,7 @@ pub fn aggregate<R: BufRead>(
     inputs.sort_by_key(|input| input.0);
     check_contributors(set, inputs.iter().map(|input| input.0))?;
     let preset = context.preset();
-    let layout = Layout::new(preset, value_count)?;
+    let layout = context.layout(value_count)?;
     let mut readers = inputs
         .into_iter()
         .map(|(from, reader)| BlockReader::ciphertext(context, from, value_count, reader))

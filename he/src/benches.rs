@@ -110,7 +110,7 @@ impl<'a> BlockBench<'a> {
     /// As [`encrypt`](crate::encrypt).
     pub fn new(context: &'a RoundContext, update: Update<'a>) -> Result<Self, Error> {
         let preset = context.preset();
-        let layout = Layout::new(preset, update.values.len() as u64)?;
+        let layout = context.layout(update.values.len() as u64)?;
         let degree = preset.ring_degree();
         let key = gaussian::key(context.kernel(), &[0; 32], degree);
         Ok(Self {

@@ -107,7 +107,7 @@ impl<R: BufRead> BlockReader<R> {
         reader: R,
     ) -> Result<Self, Error> {
         let preset = context.preset();
-        let layout = Layout::new(preset, value_count)?;
+        let layout = context.layout(value_count)?;
         let largest = ((preset.modulus() - 1) >> preset.dropped_bits()) * u64::from(summands);
         let packed = vec![0; packed_len(STRIPE, bits)];
         Ok(Self { reader, contributor, layout, bits, largest, packed })

@@ -5,7 +5,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::crs::CrsSeed;
+use crate::error::Error;
 use crate::kernel::Kernel;
+use crate::layout::Layout;
 use crate::params::Preset;
 use crate::ring::Ring;
 
@@ -19,6 +21,7 @@ pub struct RoundContext {
     tag: [u8; 32],
     seed: CrsSeed,
     ring: Arc<Ring>,
+    measured: bool,
 }
 
 impl RoundContext {
@@ -44,7 +47,26 @@ impl RoundContext {
             tag: *hasher.finalize().as_bytes(),
             seed: CrsSeed::new(&manifest_digest, round, preset),
             ring: Arc::new(Ring::new(preset, kernel)),
+            measured: false,
         }
+    }
+
+    /// The same round of a federation whose updates carry a measurement: part of what the manifest
+    /// says, so all members have it in common.
+    #[must_use]
+    pub fn with_measurement(self) -> Self {
+        Self { measured: true, ..self }
+    }
+
+    /// Whether updates carry a measurement.
+    pub(crate) fn is_measured(&self) -> bool {
+        self.measured
+    }
+
+    /// The slots of an update with so many values.
+    pub(crate) fn layout(&self, value_count: u64) -> Result<Layout, Error> {
+        let layout = Layout::new(self.preset, value_count)?;
+        Ok(if self.measured { layout.with_measurement() } else { layout })
     }
 
     /// The preset of the manifest.

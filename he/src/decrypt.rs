@@ -9,6 +9,7 @@ use crate::error::Error;
 use crate::kernel::{BlockKernel, Kernel};
 use crate::key::OpenedKey;
 use crate::layout::{Layout, NONCE_LIMBS};
+use crate::measurement::MeasuredSum;
 use crate::open::BlockOpening;
 use crate::params::Preset;
 use crate::ring::Multiplier;
@@ -28,8 +29,11 @@ pub struct SumSummary {
     pub digest: SumDigest,
     /// Slots whose sum cannot come from honest contributors: beyond [`SumShape::largest`], or a
     /// limb of the nonce above 255 |U|. Above zero, some contributor is malicious and the sum must
-    /// not be applied.
+    /// not be applied. Slots of a measurement do not count here.
     pub out_of_range: u64,
+    /// The sum of the contributors' measurements; `None` in rounds without one, and where its slots
+    /// cannot come from honest contributors, which says nothing of the values.
+    pub measured: Option<MeasuredSum>,
 }
 
 /// Opens the aggregate under a key that was accepted before, block by block, and hands the sums of
@@ -146,7 +150,7 @@ impl Unpacker {
             contributors: set.len().into(),
             largest: shape.largest,
             slots: vec![0; context.preset().slots_per_block()],
-            limbs: Vec::with_capacity(NONCE_LIMBS),
+            limbs: Vec::with_capacity(layout.limbs()),
             out_of_range: 0,
             digest,
             canonical: vec![0; context.preset().slots_per_block()],
@@ -190,9 +194,10 @@ impl Unpacker {
     }
 
     fn take_limbs(&mut self, from: usize, to: usize) {
-        let missing = NONCE_LIMBS - self.limbs.len();
+        let missing = self.layout.limbs() - self.limbs.len();
         for &limb in self.slots[from..to].iter().take(missing) {
-            self.out_of_range += u64::from(limb > 255 * self.contributors);
+            let is_nonce = self.limbs.len() < NONCE_LIMBS;
+            self.out_of_range += u64::from(is_nonce && limb > 255 * self.contributors);
             self.limbs.push(limb as u64);
         }
     }
@@ -207,12 +212,19 @@ impl Unpacker {
         let nonce_digest = NonceDigest::new(*nonce_hasher.finalize().as_bytes());
         self.digest.update(nonce_digest.as_bytes());
         self.digest.update(&self.out_of_range.to_le_bytes());
+        let measured = self.limbs.get(NONCE_LIMBS..).unwrap_or_default();
+        for limb in measured {
+            self.digest.update(&limb.to_le_bytes());
+        }
+        let contributors = u16::try_from(self.contributors).unwrap_or(u16::MAX);
+        let measured = MeasuredSum::of(measured, contributors);
         SumSummary {
             value_count: self.layout.value_count(),
             nonce,
             nonce_digest,
             digest: SumDigest::new(*self.digest.finalize().as_bytes()),
             out_of_range: self.out_of_range,
+            measured,
         }
     }
 }

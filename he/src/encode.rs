@@ -8,6 +8,7 @@
 use crate::error::Error;
 use crate::kernel::{BlockKernel, Kernel};
 use crate::layout::{Layout, NONCE_LIMBS};
+use crate::measurement::limbs;
 use crate::params::Preset;
 
 /// What one contributor puts into the sum.
@@ -20,6 +21,9 @@ pub struct Update<'a> {
     pub scale: f64,
     /// 256 fresh random bits for the beacon.
     pub nonce: &'a [u8; 32],
+    /// A number that counts once, whatever the weight; `None` if this contributor has none, and in
+    /// rounds whose updates carry none.
+    pub measurement: Option<u16>,
 }
 
 impl std::fmt::Debug for Update<'_> {
@@ -132,10 +136,17 @@ impl<'a> Encoder<'a> {
         &self.update.values[start..total.min(start + count)]
     }
 
-    /// The content of a slot after the values: a byte of the nonce, or zero.
+    /// The content of a slot after the values: a byte of the nonce or of the measurement, or zero.
     fn limb(&self, slot: u64) -> u64 {
         let index = (slot - self.layout.value_count()) as usize;
-        if index < NONCE_LIMBS { u64::from(self.update.nonce[index]) } else { 0 }
+        let limb = match index.checked_sub(NONCE_LIMBS) {
+            None => self.update.nonce[index],
+            Some(index) if NONCE_LIMBS + index < self.layout.limbs() => {
+                limbs(self.update.measurement)[index]
+            }
+            Some(_) => 0,
+        };
+        u64::from(limb)
     }
 }
 

@@ -15,6 +15,7 @@ use crate::gaussian;
 use crate::hedge::hedged_seed;
 use crate::kernel::BlockKernel;
 use crate::layout::Layout;
+use crate::measurement::limbs;
 use crate::params::Preset;
 use crate::ring::Multiplier;
 use crate::sharing::ShareIndex;
@@ -79,6 +80,9 @@ pub fn encrypt(
     let seed = hedged_seed(context, "fedshield-he v1 encryption seed", rng, |hasher| {
         hasher.update(&contributor.get().to_le_bytes()).update(&update.scale.to_le_bytes());
         hasher.update(update.nonce);
+        if context.is_measured() {
+            hasher.update(&limbs(update.measurement));
+        }
         // Words in native byte order: the seed never leaves this machine.
         hasher.update(bytemuck::cast_slice(update.values));
     });
@@ -129,7 +133,10 @@ fn encrypt_under(
     if contributor.get() > preset.members() {
         return Err(Error::argument("contributor", "not a share index of this preset"));
     }
-    let layout = Layout::new(preset, update.values.len() as u64)?;
+    let layout = context.layout(update.values.len() as u64)?;
+    if update.measurement.is_some() && !context.is_measured() {
+        return Err(Error::argument("measurement", "updates of this round carry none"));
+    }
     let work = Work {
         context,
         layout,
@@ -143,13 +150,24 @@ fn encrypt_under(
     Ok(CiphertextSummary { bytes, clamped })
 }
 
-/// Bytes of a ciphertext with so many values, header included.
+/// Bytes of a ciphertext with so many values and no measurement, header included.
 ///
 /// # Errors
 /// [`Error::Argument`] for more values than an update may have.
 pub fn ciphertext_len(preset: &'static Preset, value_count: u64) -> Result<u64, Error> {
     let layout = Layout::new(preset, value_count)?;
     Ok(CIPHERTEXT_HEADER_LEN as u64 + layout.blocks_len(preset.wire_bits()))
+}
+
+impl RoundContext {
+    /// Bytes of a ciphertext of this round with so many values, header included.
+    ///
+    /// # Errors
+    /// [`Error::Argument`] for more values than an update may have.
+    pub fn ciphertext_len(&self, value_count: u64) -> Result<u64, Error> {
+        let layout = self.layout(value_count)?;
+        Ok(CIPHERTEXT_HEADER_LEN as u64 + layout.blocks_len(self.preset().wire_bits()))
+    }
 }
 
 /// Blocks that a thread works on before they are written: about 200 KiB of packed bytes.

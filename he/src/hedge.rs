@@ -54,7 +54,7 @@ mod tests {
 
     fn encrypted(sender: u16, values: &[f32], scale: f64, nonce: [u8; 32]) -> (Vec<i32>, Vec<u8>) {
         let mut file = Vec::new();
-        let update = Update { values, scale, nonce: &nonce };
+        let update = Update { values, scale, nonce: &nonce, measurement: None };
         // The same randomness each time, as when a machine resumes twice from one snapshot.
         let (key, _) = encrypt(&context(), index(sender), &update, &mut rng(1), &mut file).unwrap();
         (key.coefficients().to_vec(), file)

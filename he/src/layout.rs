@@ -1,9 +1,12 @@
 //! Where each number of an update is stored in the blocks of its ciphertext.
 //!
-//! Slots are numbered: first the values, then [`EXTRA_SLOTS`] limbs: 32 for the nonce, one byte
-//! each. A limb is 8 bits in a slot whose values have b >= 8 bits, so the sum of n limbs fits
-//! wherever the sum of n values does, and nothing ever carries: the sum of the nonces is the vector
-//! of 32 sums.
+//! Slots are numbered: first the values, then limbs, one byte each: 32 for the nonce and, in rounds
+//! whose updates carry a measurement, three for that (`measurement`). A limb is 8 bits in a slot
+//! whose values have b >= 8 bits, so the sum of n limbs fits wherever the sum of n values does, and
+//! nothing ever carries: the sum of the nonces is the vector of 32 sums.
+//!
+//! With the limbs of a measurement it is the second version of this layout, which the header of
+//! ciphertexts and aggregates names (`wire`).
 //!
 //! A block holds S * T slots in T coefficients: coefficient i carries slot `base + s * T + i` in
 //! its s-th lowest slot. T = N, except in the last of several blocks, where T is the number of
@@ -11,12 +14,11 @@
 //! not sent. Slots after the last limb hold zero.
 
 use crate::error::Error;
+use crate::measurement::MEASUREMENT_LIMBS;
 use crate::params::Preset;
 
 /// Limbs that carry the nonce.
 pub(crate) const NONCE_LIMBS: usize = 32;
-/// Slots that every update has besides its values.
-pub(crate) const EXTRA_SLOTS: u64 = NONCE_LIMBS as u64;
 /// Most values in one update: 2^40, far above any adapter, so that no length computation overflows.
 pub(crate) const MAX_VALUES: u64 = 1 << 40;
 
@@ -25,24 +27,38 @@ pub(crate) const MAX_VALUES: u64 = 1 << 40;
 pub(crate) struct Layout {
     preset: &'static Preset,
     value_count: u64,
+    /// Limbs after the values.
+    limbs: usize,
 }
 
 impl Layout {
+    /// The layout of updates without a measurement.
+    ///
     /// # Errors
     /// [`Error::Argument`] for more than [`MAX_VALUES`] values.
     pub(crate) fn new(preset: &'static Preset, value_count: u64) -> Result<Self, Error> {
         if value_count > MAX_VALUES {
             return Err(Error::argument("value count", "too many"));
         }
-        Ok(Self { preset, value_count })
+        Ok(Self { preset, value_count, limbs: NONCE_LIMBS })
+    }
+
+    /// The layout of updates that carry a measurement.
+    pub(crate) fn with_measurement(self) -> Self {
+        Self { limbs: NONCE_LIMBS + MEASUREMENT_LIMBS, ..self }
     }
 
     pub(crate) fn value_count(&self) -> u64 {
         self.value_count
     }
 
+    /// Limbs after the values.
+    pub(crate) fn limbs(&self) -> usize {
+        self.limbs
+    }
+
     pub(crate) fn slots(&self) -> u64 {
-        self.value_count + EXTRA_SLOTS
+        self.value_count + self.limbs as u64
     }
 
     pub(crate) fn blocks(&self) -> u64 {
@@ -92,6 +108,10 @@ mod tests {
         assert_eq!(layout(8192).coefficients(1), 16);
         assert_eq!(layout(2 * 8192 - 32).coefficients(1), 4096);
         assert_eq!(layout(1 << 20).blocks(), 129);
+        let measured = |values| layout(values).with_measurement();
+        assert_eq!(measured(8192 - 35).blocks(), 1);
+        assert_eq!(measured(8192 - 34).blocks(), 2);
+        assert_eq!(measured(0).blocks(), 1);
         assert!(Layout::new(preset, MAX_VALUES + 1).is_err());
         let bytes = layout(1 << 20).blocks_len(preset.wire_bits());
         assert_eq!(bytes, 128 * 4096 * 45 / 8 + 2 * 64);

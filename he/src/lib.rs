@@ -23,7 +23,7 @@
 //! for &me in &members {
 //!     // The weight of a member is public: it multiplies the scale.
 //!     let scale = 100.0 * f64::from(me.get());
-//!     let update = Update { values: &[0.5, -0.25], scale, nonce: &[me.get() as u8; 32] };
+//!     let update = Update { values: &[0.5, -0.25], scale, nonce: &[me.get() as u8; 32], measurement: None };
 //!     let mut file = Vec::new();
 //!     let (key, _) = encrypt(&context, me, &update, &mut rng, &mut file)?;
 //!     let digest = CiphertextDigest::new(*blake3::hash(&file).as_bytes());
@@ -92,6 +92,7 @@ mod kernel;
 mod key;
 mod layout;
 mod low_degree;
+mod measurement;
 mod modular;
 mod open;
 mod pack;
@@ -127,6 +128,7 @@ pub use encrypt::encrypt_under_any_key;
 pub use encrypt::{CiphertextSummary, OneTimeKey, ciphertext_len, encrypt};
 pub use error::{Error, Fault};
 pub use key::OpenedKey;
+pub use measurement::{MEASUREMENT_SLOTS, MeasuredSum};
 pub use params::{Preset, PresetError};
 pub use partial_decrypt::{PartialDecryption, partial_decrypt};
 pub use seal::{

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 0   4  magic "FSHE"
-//! 4   1  version, 1
+//! 4   1  version: 1, and 2 of ciphertexts and aggregates with the slots of a measurement
 //! 5   1  kind
 //! 6   2  share index of the member that made it; in an aggregate and an opened key the number of
 //!        contributors
@@ -17,6 +17,7 @@ use crate::sharing::ShareIndex;
 
 const MAGIC: [u8; 4] = *b"FSHE";
 const VERSION: u8 = 1;
+const MEASURED_VERSION: u8 = 2;
 
 /// Bytes of the header.
 pub(crate) const HEADER_LEN: usize = 24;
@@ -37,7 +38,8 @@ pub(crate) enum Kind {
 pub(crate) fn header(context: &RoundContext, kind: Kind, number: u16) -> [u8; HEADER_LEN] {
     let mut bytes = [0; HEADER_LEN];
     bytes[..4].copy_from_slice(&MAGIC);
-    bytes[4] = VERSION;
+    let has_slots = matches!(kind, Kind::Ciphertext | Kind::Aggregate);
+    bytes[4] = if has_slots && context.is_measured() { MEASURED_VERSION } else { VERSION };
     bytes[5] = kind as u8;
     bytes[6..8].copy_from_slice(&number.to_le_bytes());
     let name = context.preset().name().as_bytes();

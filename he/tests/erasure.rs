@@ -80,7 +80,7 @@ fn the_watch_sees_what_is_not_erased() {
 fn openings_shares_and_their_sealing_leave_nothing_behind() {
     let context = context();
     let mut rng = ChaCha20Rng::from_seed([1; 32]);
-    let update = Update { values: &[1.0; 9], scale: 1.0, nonce: &[2; 32] };
+    let update = Update { values: &[1.0; 9], scale: 1.0, nonce: &[2; 32], measurement: None };
     let (key, _) = encrypt(&context, FIRST, &update, &mut rng, &mut Vec::new()).unwrap();
     let sharing = Sharing::new(2, 3).unwrap();
     let (commitment, package) = share(&context, FIRST, sharing, &key, FILE, &mut rng).unwrap();
@@ -104,7 +104,7 @@ fn openings_shares_and_their_sealing_leave_nothing_behind() {
 fn a_secret_package_and_a_sealing_secret_are_erased() {
     let context = context();
     let mut rng = ChaCha20Rng::from_seed([4; 32]);
-    let update = Update { values: &[1.0; 9], scale: 1.0, nonce: &[2; 32] };
+    let update = Update { values: &[1.0; 9], scale: 1.0, nonce: &[2; 32], measurement: None };
     let (key, _) = encrypt(&context, FIRST, &update, &mut rng, &mut Vec::new()).unwrap();
     // The same randomness deals the same shares: what they are is known before they are watched.
     let dealt = || {
@@ -143,7 +143,7 @@ fn messages_of_an_encryption_are_erased() {
     let context = context();
     let mut rng = ChaCha20Rng::from_seed([6; 32]);
     let values = vec![77.0f32; 1024 - 32];
-    let update = Update { values: &values, scale: 1.0, nonce: &[2; 32] };
+    let update = Update { values: &values, scale: 1.0, nonce: &[2; 32], measurement: None };
     // Two slots of 20 bits with the offset 2^15: every message of a block of equal whole numbers is
     // this word.
     let slot = 77u64 + (1 << 15);

@@ -67,6 +67,17 @@ fn two_contributors_are_too_few() {
 }
 
 #[test]
+fn a_training_that_few_end_is_noticed() {
+    let mut plan = Plan::fault_free(4);
+    // It misbehaves in nothing but what it says of itself.
+    plan.faulty = vec![(MemberIndex(1), Fault::ReplaysHeartbeats)];
+    let failure = find(4, Bug::StopsByFew, Some(&plan), 5).expect("not found");
+    assert_eq!(failure.checker, "stop", "{failure}");
+    let options = Options { plan: Some(plan), ..Options::default() };
+    run_seed(&Federation::new(4), failure.seed, &options).unwrap();
+}
+
+#[test]
 fn a_spent_update_must_not_come_again() {
     let failure = find(4, Bug::SpentResent, Some(&Plan::fault_free(4)), 5).expect("not found");
     assert_eq!(failure.checker, "spent", "{failure}");

@@ -75,6 +75,37 @@ impl Federation {
         federation
     }
 
+    /// The same with further flags of `federation new`.
+    ///
+    /// # Panics
+    /// If any step fails.
+    pub fn found_under(
+        program: &Program,
+        terms: &Terms,
+        settings: impl Fn(usize) -> Vec<String>,
+        flags: &[&str],
+    ) -> Self {
+        let federation = Self::start_with(program, terms.members, |_| None, settings);
+        federation.new_draft_under(terms, flags);
+        for joiner in 1..federation.daemons.len() {
+            federation.join(joiner);
+        }
+        federation.freeze();
+        federation
+    }
+
+    /// Homes and running daemons with settings, in no federation yet.
+    ///
+    /// # Panics
+    /// If one does not start.
+    pub fn start_set(
+        program: &Program,
+        members: usize,
+        settings: impl Fn(usize) -> Vec<String>,
+    ) -> Self {
+        Self::start_with(program, members, |_| None, settings)
+    }
+
     /// Homes and running daemons, in no federation yet.
     ///
     /// # Panics
@@ -165,6 +196,14 @@ impl Federation {
     /// # Panics
     /// If it is refused.
     pub fn new_draft(&self, terms: &Terms) {
+        self.new_draft_under(terms, &[]);
+    }
+
+    /// The owner's draft, with further flags of `federation new`.
+    ///
+    /// # Panics
+    /// If it is refused.
+    pub fn new_draft_under(&self, terms: &Terms, flags: &[&str]) {
         let owner = &self.daemons[0].home;
         let file = self.folder.path().join("terms.toml");
         let dry = ["federation", "new", "--name", "test", "--dry-run", "--members"];
@@ -172,19 +211,20 @@ impl Federation {
             .program
             .run(
                 owner,
-                dry.iter().map(ToString::to_string).chain([
-                    terms.members.to_string(),
-                    "--rounds".into(),
-                    terms.rounds.to_string(),
-                    "--steps".into(),
-                    "1".into(),
-                    "--batch".into(),
-                    "2".into(),
-                    "--seq".into(),
-                    "64".into(),
-                    "--rank".into(),
-                    "2".into(),
-                ]),
+                dry.iter().map(ToString::to_string).chain([terms.members.to_string()]).chain(
+                    flags.iter().map(ToString::to_string).chain([
+                        "--rounds".into(),
+                        terms.rounds.to_string(),
+                        "--steps".into(),
+                        "1".into(),
+                        "--batch".into(),
+                        "2".into(),
+                        "--seq".into(),
+                        "64".into(),
+                        "--rank".into(),
+                        "2".into(),
+                    ]),
+                ),
             )
             .ok();
         for (key, value) in [

@@ -38,7 +38,7 @@ fn key_of(party: &Party, round: Round) -> Vec<u8> {
 /// A whole round up to its record; the attack is made twice.
 fn one_round(parties: &[Party], applied: u64, recorded: &mut Vec<Traffic>) {
     let (round, beacon) = (Round(applied), Beacon([applied as u8 + 3; 32]));
-    let start = RoundStart { round, applied, beacon };
+    let start = RoundStart { round, applied, beacon, stopped: None };
     let keys: Vec<Vec<u8>> = parties.iter().map(|party| key_of(party, round)).collect();
     let set: Vec<Included> = (0..MEMBERS)
         .zip(parties)
@@ -218,7 +218,7 @@ fn the_leftovers_of_all_homes_open_no_round_that_is_over() {
     }
     // The last round is over: the key that was made for a next one goes as well.
     for party in &parties {
-        run(party, Job::EraseSecrets);
+        run(party, Job::EraseSecrets { is_done: false });
         let (_copy, store) = stolen(party);
         let left: Vec<String> = readable(&store).into_keys().collect();
         assert_eq!(left, ["local-memory"]);
@@ -235,7 +235,7 @@ fn the_leftovers_of_all_homes_open_no_round_that_is_over() {
 fn a_member_without_a_sealed_share_gets_one_later() {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let parties = parties(folder.path(), MEMBERS);
-    let start = RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]) };
+    let start = RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]), stopped: None };
     let round = start.round;
     let keys: Vec<Vec<u8>> = parties.iter().map(|party| key_of(party, round)).collect();
     let dealer = &parties[0];

@@ -26,7 +26,12 @@ fn member(home: &Path, algorithm: Algorithm) -> Party {
 }
 
 fn start(round: u64, applied: u64) -> RoundStart {
-    RoundStart { round: Round(round), applied, beacon: Beacon([round as u8 + 1; 32]) }
+    RoundStart {
+        round: Round(round),
+        applied,
+        beacon: Beacon([round as u8 + 1; 32]),
+        stopped: None,
+    }
 }
 
 fn train(party: &Party, start: &RoundStart) {
@@ -265,11 +270,11 @@ fn nothing_is_left_when_the_federation_is_done_and_nothing_is_kept_unasked() {
         settle(&party, round, Fate::Spent);
         // A pause erases the secrets of rounds only.
         assert!(!kept(&party).is_empty());
-        run(&party, Job::EraseSecrets);
+        run(&party, Job::EraseSecrets { is_done: false });
         assert!(!kept(&party).is_empty());
         global = advance(&party, &global);
     }
-    run(&party, Job::EraseSecrets);
+    run(&party, Job::EraseSecrets { is_done: true });
     assert!(kept(&party).is_empty());
     let home = folder.path().join("fresh");
     std::fs::create_dir(&home).expect("a folder can be made");

@@ -10,9 +10,12 @@ use fedshield_he::{
 };
 use fedshield_protocol::ids::{Beacon, CommitmentDigest, MemberIndex, Round};
 use fedshield_protocol::job::{Combined, Included, Job, JobOutput, RoundStart};
+use fedshield_protocol::manifest::Algorithm;
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::{CommitmentBody, UpdateSet};
-use fedshield_tests::{Party, carry, contribution, parties, run};
+use fedshield_tests::{Party, Work, carry, contribution, parties, party, run};
+use fedshield_train::federated::{AdapterLayout, Factor, GlobalAdapter};
+use fedshield_train::load::open_config;
 use fedshieldd::encryption::share_index;
 use tokio_util::sync::CancellationToken;
 
@@ -72,15 +75,82 @@ fn the_opened_sum_is_the_plain_sum_of_the_quantised_updates() {
     let mut adapter = None;
     // Two rounds: one for each factor. The third is pruned.
     for applied in 0..3 {
-        let start =
-            RoundStart { round: Round(applied), applied, beacon: Beacon([applied as u8 + 3; 32]) };
-        let next = one_round(&parties, &start);
+        let start = RoundStart {
+            round: Round(applied),
+            applied,
+            beacon: Beacon([applied as u8 + 3; 32]),
+            stopped: None,
+        };
+        let next = one_round(&parties, &start, &|_| ());
         assert_ne!(adapter, Some(next));
         adapter = Some(next);
     }
 }
 
-fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
+/// What a member's training made of all factors, as it is kept until its update is spent: the values
+/// stand at the end.
+fn trained(party: &Party, values: usize) -> Vec<f32> {
+    let bytes = party.secrets.get("trained").expect("it decrypts").expect("it is there");
+    let words = bytes[bytes.len() - 4 * values..].chunks_exact(4);
+    words.map(|word| f32::from_le_bytes(word.try_into().expect("four bytes"))).collect()
+}
+
+/// A at one learning rate and B at sixteen times it: what is applied is the weighted mean of what
+/// the members learned, to a quantum of each factor.
+#[test]
+fn the_mean_of_both_factors_is_as_precise_as_their_own_rates() {
+    let folder = tempfile::tempdir().expect("a folder can be made");
+    let parties: Vec<Party> = (0..MEMBERS)
+        .map(|index| {
+            party(folder.path(), MEMBERS, index, |manifest| {
+                manifest.training.algorithm = Algorithm::Fedit;
+                manifest.training.rate_ratio = fedshield_fixtures::real(16.0);
+            })
+        })
+        .collect();
+    let config = open_config(&Work::model()).expect("the model reads");
+    let spec = &parties[0].pipeline.terms().settings.adapter;
+    let layout = AdapterLayout::new(&config, spec).expect("it fits");
+    let values = layout.len(Factor::A) + layout.len(Factor::B);
+    let learned = std::cell::RefCell::new(Vec::new());
+    let note = |party: &Party| learned.borrow_mut().push(trained(party, values));
+    let start = RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]), stopped: None };
+    let object = one_round(&parties, &start, &note);
+    let bytes = parties[0].objects.read(&object).expect("the adapter is there");
+    let next = GlobalAdapter::from_bytes(&bytes).expect("it reads");
+    let terms = parties[0].pipeline.terms();
+    let first = GlobalAdapter::new(layout, &terms.settings, terms.federation.0);
+    let members = (0..MEMBERS).map(MemberIndex);
+    let weights: Vec<f64> =
+        members.clone().map(|it| f64::from(terms.manifest.weight_of(it))).collect();
+    let all = terms.weight_sum(members);
+    let bounds = first.bounds(&terms.settings);
+    let mut place = 0;
+    for factor in [Factor::A, Factor::B] {
+        // Each member rounds once.
+        let quanta = f64::from(MEMBERS) / (terms.scale(0) * all as f64);
+        let most = quanta * terms.settings.unit(0, factor) + 1e-9;
+        let pairs = next.values(factor).iter().zip(first.values(factor));
+        for (value, before) in pairs {
+            let clip = bounds.clip(place);
+            let mean: f64 = learned
+                .borrow()
+                .iter()
+                .zip(&weights)
+                .map(|(theta, weight)| {
+                    weight * f64::from((theta[place] - before).clamp(-clip, clip))
+                })
+                .sum::<f64>()
+                / all as f64;
+            let error = (f64::from(value - before) - mean).abs();
+            assert!(error <= most, "{factor:?} {place}: {error} above {most}");
+            place += 1;
+        }
+    }
+}
+
+/// `before_settling` sees each member when the sum is applied and its update not yet spent.
+fn one_round(parties: &[Party], start: &RoundStart, before_settling: &dyn Fn(&Party)) -> ObjectRef {
     let sealing_keys: Vec<Vec<u8>> = parties
         .iter()
         .map(|party| match run(party, Job::MakeSealingKey { round: start.round }) {
@@ -168,6 +238,7 @@ fn one_round(parties: &[Party], start: &RoundStart) -> ObjectRef {
     }
     assert_eq!(opened, plain);
     for party in parties {
+        before_settling(party);
         let fate = Some(fedshield_protocol::job::Fate::Spent);
         run(party, Job::Settle { round: start.round, fate });
         let names = party.secrets.names("wrapped-").expect("names can be listed");

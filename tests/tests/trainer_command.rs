@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use fedshield_cli::terms::{TermsFlags, TermsPreset, terms};
+use fedshield_cli::terms::{EvaluationName, TermsFlags, TermsPreset, terms};
 use fedshield_protocol::ids::{Beacon, Digest, IdentityKey, MemberIndex, Round};
 use fedshield_protocol::job::{Job, JobOutput, RoundStart};
 use fedshield_protocol::manifest::{Manifest, Member, Offer, ValidManifest};
@@ -46,8 +46,9 @@ struct Party {
     _folder: tempfile::TempDir,
 }
 
-fn manifest(base_model: Digest) -> Manifest {
+fn manifest(base_model: Digest, evaluation: Option<EvaluationName>) -> Manifest {
     let flags = TermsFlags {
+        evaluation,
         steps: Some(2),
         batch: Some(2),
         seq: Some(64),
@@ -75,6 +76,16 @@ fn party(model: &Path, mode: Option<&str>, timeout: Duration) -> Party {
 }
 
 fn party_on(data: &Path, model: &Path, mode: Option<&str>, timeout: Duration) -> Party {
+    party_under(None, data, model, mode, timeout)
+}
+
+fn party_under(
+    evaluation: Option<EvaluationName>,
+    data: &Path,
+    model: &Path,
+    mode: Option<&str>,
+    timeout: Duration,
+) -> Party {
     let folder = tempfile::tempdir().expect("a folder can be made");
     let command = mode.map(|mode| CommandSettings {
         program: vec![env!("CARGO_BIN_EXE_stand-in-trainer").to_owned(), mode.to_owned()],
@@ -93,7 +104,8 @@ fn party_on(data: &Path, model: &Path, mode: Option<&str>, timeout: Duration) ->
         ..LearningSources::default()
     };
     let model = OpenedModel::open(sources).expect("the model reads");
-    let valid = ValidManifest::check(manifest(model.digest())).expect("the manifest is valid");
+    let valid =
+        ValidManifest::check(manifest(model.digest(), evaluation)).expect("the manifest is valid");
     let terms = MemberTerms::new(&valid, MemberIndex(0)).expect("the terms are known");
     let learning = Arc::new(model.prepare(&terms).expect("the data reads"));
     let identity = Identity::create(&folder.path().join("identity.key"), &Protection::None)
@@ -120,7 +132,7 @@ fn contribute_to(
     round: Round,
     cancel: &CancellationToken,
 ) -> Result<JobOutput, PipelineError> {
-    let start = RoundStart { round, applied: 0, beacon: Beacon([5; 32]) };
+    let start = RoundStart { round, applied: 0, beacon: Beacon([5; 32]), stopped: None };
     let result = party.pipeline.run(&Job::Contribute { start }, cancel);
     // However it ended: the examples and the update were in its folder in plaintext.
     let left = std::fs::read_dir(&party.work).map_or(0, Iterator::count);

@@ -64,6 +64,7 @@ pub(crate) fn render(rounds: &[RoundReport], colours: Colours) -> String {
         "committee",
         ">loss",
         ">held-out",
+        ">mean",
         ">sent",
         ">received",
         ">time",
@@ -78,6 +79,7 @@ pub(crate) fn render(rounds: &[RoundReport], colours: Colours) -> String {
             units::names(&round.committee),
             units::loss(round.train_loss),
             units::loss(round.held_out_loss),
+            units::mean_loss(round.mean_loss.as_ref()),
             units::bytes(on_the_wire(&round.bytes)),
             units::bytes(on_the_wire(&round.bytes_in)),
             units::seconds(round.seconds.values().sum()),
@@ -156,6 +158,7 @@ mod tests {
             seconds: BTreeMap::from([("train".into(), 12.0), ("transfer".into(), 0.5)]),
             train_loss: Some(2.5),
             held_out_loss: None,
+            mean_loss: None,
             update_bytes_f32: 4_000_000,
             sent_bytes: 2_800_000,
         }

@@ -241,7 +241,8 @@ async fn measure(
             let request = EvaluateRequest { samples: Some(samples), ..EvaluateRequest::default() };
             let evaluation = daemon.evaluate(&request).await?;
             let which = WhichAdapter::Common;
-            let export = daemon.export(&ExportRequest { directory, which }).await?;
+            let request = ExportRequest { directory, which, round: None };
+            let export = daemon.export(&request).await?;
             let rounds = daemon.rounds().await?;
             let (adapter, exported) = (export.directory, export.adapter_digest);
             let outcome = MemberOutcome { name, rounds, evaluation, adapter, exported };

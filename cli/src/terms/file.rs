@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use fedshield_protocol::manifest::{
-    Adapter, Deadlines, Encryption, Pruning, ServerOptimizer, Terms, TermsFields, Training, Weights,
+    Adapter, Deadlines, Encryption, Evaluation, Pruning, ServerOptimizer, Stop, Terms, TermsFields,
+    Training, Weights,
 };
 use fedshieldd::control::api::ErrorCode;
 use fedshieldd::offline::TemplateDate;
@@ -29,6 +30,10 @@ struct TermsFile {
     weight_cap: u32,
     #[serde(default)]
     template_date: Option<String>,
+    #[serde(default)]
+    evaluation: Evaluation,
+    #[serde(default)]
+    stop: Option<Stop>,
     adapter: Adapter,
     training: Training,
     pruning: Pruning,
@@ -58,6 +63,8 @@ impl TermsFile {
             template_date: Some(
                 self.template_date.unwrap_or_else(|| TemplateDate::today().to_string()),
             ),
+            evaluation: self.evaluation,
+            stop: self.stop,
             adapter: self.adapter,
             training: self.training,
             pruning: self.pruning,

@@ -1,7 +1,7 @@
 //! The values of flags that name one of several ways to do something.
 
 use clap::ValueEnum;
-use fedshield_protocol::manifest::{Algorithm, LocalOptimizer};
+use fedshield_protocol::manifest::{Algorithm, Evaluation, LocalOptimizer};
 
 /// `--algorithm`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -64,4 +64,23 @@ pub enum WeightsName {
     Equal,
     /// What each member's `weight` says, by custom its number of examples: shown to all founders before they sign.
     Declared,
+}
+
+/// `--evaluation`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum EvaluationName {
+    /// The mean of the members' losses over the base model's is opened with each sum and is part of
+    /// the record: every member needs 16 held-out examples.
+    Mean,
+    /// Each member for itself; nothing of it is sent.
+    Off,
+}
+
+impl From<EvaluationName> for Evaluation {
+    fn from(name: EvaluationName) -> Self {
+        match name {
+            EvaluationName::Mean => Self::Mean,
+            EvaluationName::Off => Self::Off,
+        }
+    }
 }

@@ -183,6 +183,7 @@ fn round_after(config: &Config, tip: &Tip) -> (RoundStart, Election) {
         rules.member_count,
         rules.committee_size,
     );
-    let start = RoundStart { round: tip.round, applied: tip.applied, beacon: tip.beacon };
+    let Tip { round, applied, beacon, stopped, .. } = *tip;
+    let start = RoundStart { round, applied, beacon, stopped };
     (start, election)
 }

@@ -56,7 +56,7 @@ impl FailedRounds {
     /// The next record of the ledger.
     pub(crate) fn note(&mut self, record: &Record) {
         let reason = match record.outcome {
-            Outcome::Applied { .. } => return *self = Self::default(),
+            Outcome::Applied { .. } | Outcome::Measured { .. } => return *self = Self::default(),
             Outcome::Skipped => return,
             Outcome::Void { .. } => FailureReason::Void,
             Outcome::Rejected { .. } => FailureReason::Rejected,
@@ -108,7 +108,7 @@ mod tests {
         let (update, sum) = (CommitmentDigest([2; 32]), SumDigest([2; 32]));
         let set = members.iter().map(|member| (MemberIndex(*member), update)).collect();
         match end {
-            None => Outcome::Applied { set, aggregate, sum },
+            None => Outcome::Applied { set, aggregate, sum, measured: None, stops: false },
             Some(FailureReason::Void) => Outcome::Void { set, aggregate },
             Some(FailureReason::Rejected) => Outcome::Rejected { set, aggregate, sum },
         }

@@ -8,7 +8,7 @@ use crate::ids::{
 };
 use crate::object::ObjectRef;
 use crate::sign::Signature;
-use crate::wire::{CommitmentBody, Decided, UpdateSet};
+use crate::wire::{CommitmentBody, Decided, Measured, UpdateSet};
 
 /// Identifies a started job until it is done, failed or cancelled; unique within one run of the
 /// host.
@@ -16,7 +16,9 @@ use crate::wire::{CommitmentBody, Decided, UpdateSet};
 #[serde(transparent)]
 pub struct JobId(pub u64);
 
-/// What a round starts from; mask, batches and lengths follow from it at every member.
+/// What a round starts from; mask, batches and lengths follow from it at every member. Where
+/// members measure together and all rounds of the manifest are applied, it is the one that measures
+/// the final adapter: its updates have no values.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct RoundStart {
     /// The round.
@@ -25,6 +27,9 @@ pub struct RoundStart {
     pub applied: u64,
     /// Seeds mask and batches.
     pub beacon: Beacon,
+    /// Rounds that were applied when the members ended the training early, if they did: the
+    /// learning rate falls from there on.
+    pub stopped: Option<u64>,
 }
 
 /// One update in the decided set U, as jobs need it.
@@ -185,7 +190,10 @@ pub enum Job {
     /// Erase the sealing keys, shares and everything else that is secret of all rounds; gives
     /// [`JobOutput::Erased`]. The federation is done, or this member is paused for long. What it
     /// has learned and not sent stays.
-    EraseSecrets,
+    EraseSecrets {
+        /// The federation is done: no round follows.
+        is_done: bool,
+    },
     /// Settle this member's own update of `round`, erase the secrets of that round and of all
     /// before it, sealing keys included; gives
     /// [`JobOutput::Settled`]. The key of the next round is there already.
@@ -224,11 +232,31 @@ pub enum Job {
     },
 }
 
+impl Job {
+    /// What the round of the job starts from, if the job depends on it.
+    #[must_use]
+    pub const fn start(&self) -> Option<&RoundStart> {
+        match self {
+            Self::Contribute { start }
+            | Self::Aggregate { start, .. }
+            | Self::Combine { start, .. }
+            | Self::Apply { start, .. }
+            | Self::CheckCiphertext { start, .. }
+            | Self::PrepareRound { start }
+            | Self::CheckKey { start, .. } => Some(start),
+            _ => None,
+        }
+    }
+}
+
 /// What all honest updates of a round have in common.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct UpdateShape {
     /// See [`CommitmentBody::layout`].
     pub layout: LayoutDigest,
+    /// The same of an update whose member has stopped improving: its commitment, which it has
+    /// signed and persisted, says so by naming this layout. `None` where members cannot say so.
+    pub stalled: Option<LayoutDigest>,
     /// Length of a ciphertext in bytes.
     pub ciphertext_bytes: u64,
     /// Length of a sealed share in bytes.
@@ -260,6 +288,9 @@ pub struct Applied {
     pub accepted: bool,
     /// Digest of the opened sum of the members' nonces.
     pub nonce: NonceDigest,
+    /// The opened sum of the members' measurements; `None` where they do not measure, or if its
+    /// slots were out of range.
+    pub measured: Option<Measured>,
 }
 
 /// What a finished job gives back.

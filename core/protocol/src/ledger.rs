@@ -6,7 +6,10 @@ mod proof;
 mod record_error;
 mod tip;
 
-pub use file::{LEDGER_FORMAT, RECORD_ENTRY, decode, decode_record, encode, encode_record};
+pub use file::{
+    LEDGER_FORMAT, MEASURED_RECORD_ENTRY, RECORD_ENTRY, decode, decode_record, encode,
+    encode_record, record_kind,
+};
 pub use proof::Attachments;
 pub(crate) use proof::certifies;
 pub use record_error::RecordError;
@@ -64,6 +67,8 @@ pub struct Summary {
     pub voided: u64,
     /// Rounds skipped.
     pub skipped: u64,
+    /// Rounds that measured the final adapter: at most one.
+    pub measured: u64,
     /// Where the chain ends.
     pub tip: Tip,
 }
@@ -74,6 +79,7 @@ pub const fn set_of(outcome: &Outcome) -> Option<(&UpdateSet, &ObjectRef)> {
     match outcome {
         Outcome::Applied { set, aggregate, .. }
         | Outcome::Rejected { set, aggregate, .. }
+        | Outcome::Measured { set, aggregate, .. }
         | Outcome::Void { set, aggregate } => Some((set, aggregate)),
         Outcome::Skipped => None,
     }
@@ -110,7 +116,7 @@ pub fn verify_with(
     records: &[CertifiedRecord],
 ) -> Result<Summary, LedgerError> {
     let mut tip = Tip::start(roster.manifest());
-    let (mut rejected, mut voided, mut skipped) = (0, 0, 0);
+    let (mut rejected, mut voided, mut skipped, mut measured) = (0, 0, 0, 0);
     for (index, certified) in records.iter().enumerate() {
         let round = certified.record.round;
         tip.check(roster, certified).map_err(|reason| LedgerError::Record {
@@ -124,10 +130,11 @@ pub fn verify_with(
             Outcome::Rejected { .. } => rejected += 1,
             Outcome::Void { .. } => voided += 1,
             Outcome::Skipped => skipped += 1,
+            Outcome::Measured { .. } => measured += 1,
         }
     }
     let applied = tip.applied;
-    Ok(Summary { records: records.len(), applied, rejected, voided, skipped, tip })
+    Ok(Summary { records: records.len(), applied, rejected, voided, skipped, measured, tip })
 }
 
 /// ed25519 without a key: verifying a ledger signs nothing.

@@ -54,6 +54,18 @@ pub struct Machine {
 }
 
 impl Machine {
+    /// Rounds that had been applied when the members ended the training early, if they did.
+    #[must_use]
+    pub const fn stopped(&self) -> Option<u64> {
+        self.chain.tip.stopped
+    }
+
+    /// Whether no round follows.
+    #[must_use]
+    pub const fn is_done(&self) -> bool {
+        self.chain.is_done()
+    }
+
     /// A member that waits for [`Event::Boot`].
     #[must_use]
     pub fn new(config: Config) -> Self {

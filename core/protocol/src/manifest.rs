@@ -21,8 +21,8 @@ pub use signed::{
     ManifestSignatureError, SignedManifest, ValidManifest, is_founding_signature, sign_founding,
 };
 pub use terms::{
-    Adapter, Algorithm, Deadlines, Encryption, LocalOptimizer, Pruning, PruningRule, Real,
-    ServerOptimizer, Training,
+    Adapter, Algorithm, Deadlines, Encryption, Evaluation, LocalOptimizer, Pruning, PruningRule,
+    Real, ServerOptimizer, Stop, Training,
 };
 pub use weights::Weights;
 
@@ -74,6 +74,13 @@ pub struct Manifest {
     /// 2024-07-26.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_date: Option<String>,
+    /// Whether members measure together how well the common adapter does. Off in manifests of
+    /// earlier versions.
+    #[serde(default, skip_serializing_if = "Evaluation::is_off")]
+    pub evaluation: Evaluation,
+    /// When the members' own measurements end the training early; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
     /// Digest of config, tokenizer and weights of the frozen model.
     pub base_model: Digest,
     /// LoRA shape.
@@ -104,6 +111,14 @@ impl Member {
 }
 
 impl Manifest {
+    /// Applied rounds after which nothing is trained any more, where the members ended the training
+    /// after `stopped` of them.
+    #[must_use]
+    pub fn end(&self, stopped: Option<u64>) -> u64 {
+        let fall = self.stop.map_or(0, |stop| u64::from(stop.fall));
+        stopped.map_or(self.rounds, |from| from.saturating_add(fall).min(self.rounds))
+    }
+
     /// The bytes that are hashed and signed.
     ///
     /// # Errors

@@ -168,11 +168,29 @@ impl RoundState {
 
     /// The machine ends the round once the record has the signatures of a quorum.
     fn record(&mut self, cx: &mut Cx, Outside { members, chain, .. }: Outside<'_>) -> Phase {
-        self.finish.sign(cx, chain, (&self.set, &self.outcome));
+        let stops = if self.finish.has_record() { None } else { self.stops(cx, chain) };
+        self.finish.sign(cx, chain, (&self.set, &self.outcome), stops);
         if self.finish.signed_before().is_some() {
             self.help_others(cx, members);
         }
         Phase::Record
+    }
+
+    /// Whether the updates of the decided set end the training: a quorum of their contributors have
+    /// stopped improving. `None` while a commitment of the set, or the shape of the round, is not
+    /// here. Each of the set's digests covers what its member says, so all members find the same.
+    fn stops(&mut self, cx: &mut Cx, chain: &Chain) -> Option<bool> {
+        let can_stop = cx.config.manifest.manifest().stop.is_some();
+        if !can_stop || chain.tip.stopped.is_some() || chain.is_trained() {
+            return Some(false);
+        }
+        let Some(decided) = self.set.decided() else { return Some(false) };
+        let (commitments, set) = (&self.collect.commitments, &decided.set);
+        let are_here = self.set_commitments.request(cx, commitments, set);
+        if !commitments.is_prepared(cx) || !are_here {
+            return None;
+        }
+        Some(commitments.stalled_in(set) >= usize::from(cx.config.rules().stop_threshold()))
     }
 
     /// This member came here from its journal, past the phases in which it gives others what they

@@ -61,7 +61,7 @@ impl Settlement {
         if self.erased || !self.is_done() || !(is_done || for_long) {
             return false;
         }
-        cx.start(Tag::Erase, Job::EraseSecrets);
+        cx.start(Tag::Erase, Job::EraseSecrets { is_done });
         true
     }
 

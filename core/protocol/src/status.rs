@@ -177,6 +177,9 @@ pub struct Status {
     pub view: View,
     /// Rounds applied so far.
     pub applied: u64,
+    /// Rounds that had been applied when the members ended the training early, if they did.
+    #[serde(default)]
+    pub stopped: Option<u64>,
     /// The global adapter.
     pub adapter: Option<ObjectRef>,
     /// Digest of the last record.

@@ -14,8 +14,8 @@ use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::codec::CodecError;
 use fedshield_protocol::wire::version::MESSAGES;
 use fedshield_protocol::wire::{
-    Body, CommitmentBody, Complaint, Decision, Remedy, Signed, Statement, UpdateSet, Value, Vote,
-    VoteKind,
+    Body, CommitmentBody, Complaint, Decision, Measured, Remedy, Signed, Statement, UpdateSet,
+    Value, Vote, VoteKind,
 };
 use fixture::bench::{NONCE, memory};
 use fixture::{machine, message, object, sign, signed_manifest};
@@ -120,7 +120,8 @@ fn output() -> impl Strategy<Value = JobOutput> {
         any_object().prop_map(|adapter| JobOutput::Applied(Applied {
             adapter,
             accepted: true,
-            nonce: NonceDigest([1; 32])
+            nonce: NonceDigest([1; 32]),
+            measured: Some(Measured { count: 9, sum: u32::MAX })
         })),
         Just(JobOutput::Adopted),
         Just(JobOutput::Settled),

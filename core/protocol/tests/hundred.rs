@@ -104,7 +104,12 @@ impl Bench {
                     Effect::Start(id, Job::PrepareRound { .. }) => {
                         let layout = LayoutDigest([1; 32]);
                         let (ciphertext_bytes, sealed_share_bytes) = (1000, 1000);
-                        let shape = UpdateShape { layout, ciphertext_bytes, sealed_share_bytes };
+                        let shape = UpdateShape {
+                            layout,
+                            stalled: None,
+                            ciphertext_bytes,
+                            sealed_share_bytes,
+                        };
                         events.push(Event::JobDone(id, JobOutput::Prepared(shape)));
                     }
                     Effect::Start(id, Job::CheckCiphertext { .. }) => {

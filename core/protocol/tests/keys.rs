@@ -30,7 +30,7 @@ fn is_settle(job: &Job) -> bool {
 }
 
 fn is_erase(job: &Job) -> bool {
-    matches!(job, Job::EraseSecrets)
+    matches!(job, Job::EraseSecrets { .. })
 }
 
 fn runs(bench: &Bench, is: impl Fn(&Job) -> bool) -> bool {

@@ -6,8 +6,9 @@ mod fixture;
 use fedshield_fixtures::real;
 use fedshield_protocol::ids::MemberIndex;
 use fedshield_protocol::manifest::{
-    Algorithm, LocalOptimizer, Manifest, ManifestSignatureError, Member, ServerOptimizer,
-    SignedManifest, Terms, TermsFields, UncheckedDraft, ValidManifest, Weights,
+    Algorithm, Evaluation, LocalOptimizer, Manifest, ManifestSignatureError, Member,
+    ServerOptimizer, SignedManifest, Stop, Terms, TermsFields, UncheckedDraft, ValidManifest,
+    Weights,
 };
 use fixture::{manifest, signed_manifest};
 
@@ -365,6 +366,57 @@ fn a_draft_keeps_what_is_open_and_becomes_the_manifest_of_its_members() {
     assert!(offer.is_kept_by(&complete));
     assert!(!offer.is_kept_by(&Manifest { rounds: 9, ..complete.clone() }));
     assert!(!offer.is_kept_by(&Manifest { min_contributors: 4, ..complete }));
+}
+
+/// What is off leaves the bytes as they were; what is on is of a form that earlier programs refuse.
+#[test]
+fn measuring_together_is_part_of_what_is_signed() {
+    for (weights, template_date) in [
+        (None, None),
+        (Some(Weights::Equal), None),
+        (Some(Weights::Declared), Some("2026-11-27".to_owned())),
+    ] {
+        let off = Manifest { weights, template_date, ..manifest(4) };
+        let mean = Manifest { evaluation: Evaluation::Mean, ..off.clone() };
+        assert_ne!(mean.digest().unwrap(), off.digest().unwrap());
+        let text = toml::to_string(&mean).unwrap();
+        assert!(text.contains("evaluation = \"mean\""), "{text}");
+        assert_eq!(toml::from_str::<Manifest>(&text).unwrap(), mean);
+        assert!(!toml::to_string(&off).unwrap().contains("evaluation"));
+        let signed = SignedManifest { manifest: mean.clone(), signatures: Vec::new() };
+        let bytes = signed.encode().unwrap();
+        assert_eq!(bytes[..2], [0, 4]);
+        assert_eq!(SignedManifest::decode(&bytes).unwrap(), signed);
+        for length in 0..bytes.len() {
+            assert!(SignedManifest::decode(&bytes[..length]).is_err(), "{length}");
+        }
+    }
+    let stop = Some(Stop { after: 3, fall: 2 });
+    let stopping = Manifest { evaluation: Evaluation::Mean, stop, ..manifest(4) };
+    let text = toml::to_string(&stopping).unwrap();
+    assert!(text.contains("[stop]\nafter = 3\nfall = 2"), "{text}");
+    assert_eq!(toml::from_str::<Manifest>(&text).unwrap(), stopping);
+    let ends = [None, Some(1), Some(2)].map(|stopped| stopping.end(stopped));
+    assert_eq!(ends, [3, 3, 3], "never after the last round");
+    assert_eq!(Manifest { rounds: 9, ..stopping.clone() }.end(Some(4)), 6);
+    for (change, field) in [
+        (Manifest { evaluation: Evaluation::Off, ..stopping.clone() }, "stop"),
+        (Manifest { stop: Some(Stop { after: 0, fall: 2 }), ..stopping.clone() }, "stop.after"),
+        (Manifest { stop: Some(Stop { after: 1, fall: 10_001 }), ..stopping }, "stop.fall"),
+    ] {
+        match ValidManifest::check(change) {
+            Err(ManifestSignatureError::Invalid(error)) => assert_eq!(error.field, field),
+            other => panic!("{field}: {other:?}"),
+        }
+    }
+    // The fourth form of what an earlier one has a place for is not canonical.
+    let mean = Manifest { weights: None, evaluation: Evaluation::Mean, ..manifest(4) };
+    let signed = SignedManifest { manifest: mean, signatures: Vec::new() };
+    let mut bytes = signed.encode().unwrap();
+    assert_eq!(bytes[..6], [0, 4, 0, 0, 1, 0]);
+    bytes[4] = 0;
+    let error = SignedManifest::decode(&bytes).unwrap_err().to_string();
+    assert!(error.contains("canonical"), "{error}");
 }
 
 #[test]

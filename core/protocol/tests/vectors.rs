@@ -9,14 +9,16 @@ use fedshield_fixtures::real;
 use fedshield_protocol::ids::{
     CommitmentDigest, LayoutDigest, MemberIndex, RecordDigest, Round, SetDigest, SumDigest, View,
 };
-use fedshield_protocol::manifest::{Algorithm, LocalOptimizer, ServerOptimizer, ValidManifest};
+use fedshield_protocol::manifest::{
+    Algorithm, Evaluation, LocalOptimizer, ServerOptimizer, Stop, ValidManifest,
+};
 use fedshield_protocol::sign::Signature;
 use fedshield_protocol::wire::journal::{Entry, MissedAnswer, Note, VotingState};
 use fedshield_protocol::wire::version::MESSAGES;
 use fedshield_protocol::wire::{
     Accusation, Bits, Body, CommitmentBody, Complaint, Decided, Decision, Goodbye, Heartbeat,
-    Justification, Known, Leave, Outcome, Proposal, Remedy, ReportBundle, Signed, Statement,
-    UpdateSet, Value, Vote, VoteKind,
+    Justification, Known, Leave, Measured, Outcome, Proposal, Remedy, ReportBundle, Signed,
+    Statement, UpdateSet, Value, Vote, VoteKind,
 };
 use fixture::{certificate, ledger, message, object, sign, signed_manifest};
 
@@ -193,10 +195,12 @@ const fn place_of_value(value: &Value) -> u8 {
 
 const fn place_of_outcome(outcome: &Outcome) -> u8 {
     match outcome {
-        Outcome::Applied { .. } => 0,
+        Outcome::Applied { measured: None, stops: false, .. } => 0,
         Outcome::Rejected { .. } => 1,
         Outcome::Void { .. } => 2,
         Outcome::Skipped => 3,
+        Outcome::Applied { .. } => 4,
+        Outcome::Measured { .. } => 5,
     }
 }
 
@@ -233,13 +237,16 @@ fn values_and_outcomes_are_pinned() {
     let set: UpdateSet =
         (0..2).map(|m| (MemberIndex(m), CommitmentDigest([m as u8; 32]))).collect();
     let (aggregate, sum) = (object(5), SumDigest([8; 32]));
+    let measured = Some(Measured { count: 2, sum: 45_000 });
     let outcomes = [
-        Outcome::Applied { set: set.clone(), aggregate, sum },
+        Outcome::Applied { set: set.clone(), aggregate, sum, measured: None, stops: false },
         Outcome::Rejected { set: set.clone(), aggregate, sum },
-        Outcome::Void { set, aggregate },
+        Outcome::Void { set: set.clone(), aggregate },
         Outcome::Skipped,
+        Outcome::Applied { set: set.clone(), aggregate, sum, measured, stops: true },
+        Outcome::Measured { set, aggregate, sum, measured },
     ];
-    check_places(&outcomes, 3, place_of_outcome);
+    check_places(&outcomes, 5, place_of_outcome);
     for outcome in &outcomes {
         let bytes = HEXLOWER.encode(&postcard::to_allocvec(outcome).unwrap());
         pinned.push_str(&format!("outcome {bytes}\n"));
@@ -335,9 +342,11 @@ fn the_founding_digests_are_pinned() {
 
 /// What the fourth form adds is part of the digest that founders sign.
 #[test]
-fn a_manifest_with_the_learners_options_is_pinned() {
+fn a_manifest_with_the_options_of_the_fourth_form_is_pinned() {
     let mut manifest = fedshield_fixtures::manifest(4);
     manifest.template_date = Some("2026-11-27".to_owned());
+    manifest.evaluation = Evaluation::Mean;
+    manifest.stop = Some(Stop { after: 5, fall: 3 });
     manifest.adapter.rslora = true;
     let training = &mut manifest.training;
     training.algorithm = Algorithm::Halves;

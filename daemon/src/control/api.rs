@@ -50,7 +50,7 @@ pub use crate::jobs::AdapterKind;
 pub use crate::learning::MeasuredOn;
 pub use adapter::{
     AdapterLoss, AtHome, AtHomeState, Comparison, EvaluateRequest, Evaluation, ExportRequest,
-    ExportView, MOST_SAMPLES, OnSample, Sample, WhichAdapter,
+    ExportView, MOST_SAMPLES, OnSample, Sample, WhichAdapter, WhichRound,
 };
 pub use attendance::{Absent, Pause, Waiting};
 pub use condition::{Condition, Severity};
@@ -65,7 +65,7 @@ pub use peers::{
     AddressOrigin, ConnectionView, KnownAddressView, MemberTransport, PeerAddresses, PeerRequest,
     TransportKind,
 };
-pub use rounds::{RoundOutcome, RoundReport};
+pub use rounds::{MeanLoss, RoundOutcome, RoundReport};
 pub use status::{HeldOut, MAX_MISBEHAVIOUR, NodeState, NodeStatus, WorkProgress};
 
 /// The paths of the API.

@@ -46,6 +46,17 @@ impl Trend {
         Self::new("training-loss-grows", "the training loss here", "the first round's", 1.15)
     }
 
+    /// The federation's mean of loss over base loss compared with its best: the same at every
+    /// member.
+    pub(super) fn joint() -> Self {
+        Self::new(
+            "federation-loss-grows",
+            "the mean of all members' losses, over the base model's,",
+            "the best so far",
+            1.02,
+        )
+    }
+
     fn new(name: &'static str, what: &'static str, against: &'static str, tolerance: f64) -> Self {
         Self { name, what, against, tolerance, reference: None, recent: VecDeque::new() }
     }
@@ -67,6 +78,12 @@ impl Trend {
     /// As [`Self::add`], except that the first loss becomes the reference.
     pub(super) fn first_or_next(&mut self, round: Round, loss: f64) {
         self.reference.get_or_insert(loss);
+        self.add(round, loss);
+    }
+
+    /// As [`Self::add`], except that the best loss is the reference.
+    pub(super) fn best_or_next(&mut self, round: Round, loss: f64) {
+        self.reference = Some(self.reference.map_or(loss, |best| best.min(loss)));
         self.add(round, loss);
     }
 
@@ -129,6 +146,30 @@ mod tests {
             trend.add(Round(round as u64), *loss);
         }
         trend
+    }
+
+    #[test]
+    fn a_mean_that_moves_away_from_its_best_is_reported() {
+        let condition = |means: &[f64]| {
+            let mut trend = Trend::joint();
+            for (round, mean) in means.iter().enumerate() {
+                trend.best_or_next(Round(round as u64), *mean);
+            }
+            trend.condition()
+        };
+        for quiet in [
+            &[][..],
+            &[1.0, 0.8, 0.6],
+            // It varies around its best.
+            &[0.6, 0.605, 0.602, 0.607],
+            // Worse than the best, and coming back.
+            &[0.5, 0.7, 0.65, 0.6],
+        ] {
+            assert_eq!(condition(quiet), None, "{quiet:?}");
+        }
+        let worse = condition(&[1.0, 0.5, 0.55, 0.6, 0.7]).unwrap();
+        assert_eq!(worse.name, "federation-loss-grows");
+        assert!(worse.message.contains("0.5500, 0.6000, 0.7000"), "{}", worse.message);
     }
 
     #[test]

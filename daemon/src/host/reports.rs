@@ -10,12 +10,13 @@ use fedshield_protocol::ids::{MemberIndex, Round};
 use fedshield_protocol::status::{Activity, Status};
 use fedshield_protocol::wire::{CertifiedRecord, Outcome};
 
+use super::best_round::BestRound;
 use super::effects::label;
 use super::pending::EndedRound;
 use super::progress::RoundMeasures;
 use super::{Host, HostError};
 use crate::conditions::Conditions;
-use crate::control::api::{RoundOutcome, RoundReport, word};
+use crate::control::api::{MeanLoss, RoundOutcome, RoundReport, word};
 
 /// Names of the purposes that bytes are counted by, in the order of an update's path.
 const PURPOSES: &[(&str, Purpose)] = &[
@@ -81,6 +82,7 @@ impl Reports {
             Outcome::Rejected { set, .. } => (RoundOutcome::Rejected, &set[..]),
             Outcome::Void { set, .. } => (RoundOutcome::Void, &set[..]),
             Outcome::Skipped => (RoundOutcome::Skipped, &[][..]),
+            Outcome::Measured { set, .. } => (RoundOutcome::Measured, &set[..]),
         };
         let committee = self.committee.remove(&record.round).unwrap_or_default();
         let mut seconds = std::mem::take(&mut self.seconds);
@@ -107,6 +109,7 @@ impl Reports {
             seconds,
             train_loss: measures.train_loss,
             held_out_loss: None,
+            mean_loss: record.outcome.measured().map(|it| MeanLoss::of(record.round, it)),
             update_bytes_f32: measures.update_bytes_f32,
             sent_bytes: measures.ciphertext_bytes,
         }
@@ -136,7 +139,9 @@ impl Host {
             sent_bytes = report.bytes.get("transport").copied().unwrap_or_default(),
             "record"
         );
-        let is_last = record.record.applied >= self.parts.pipeline.terms().manifest.rounds;
+        // Of a batch of records that this node has fetched, the machine knows the end already.
+        let machine = &self.parts.machine;
+        let is_last = machine.is_done() && machine.scope().round == round.next();
         EndedRound { round, is_last, adapter: record.record.adapter, report }
     }
 
@@ -148,8 +153,19 @@ impl Host {
             self.training.first_or_next(round, loss);
             self.training.show(&Conditions::new(Arc::clone(&self.parts.status)));
         }
+        if let Some(mean) = report.mean_loss {
+            self.joint.best_or_next(round, mean.ratio);
+            // What was applied last is what this round started from.
+            let before = self.last_applied.map(|(_, adapter)| adapter);
+            BestRound::note(&mut self.best, mean.ratio, before);
+            self.joint.show(&Conditions::new(Arc::clone(&self.parts.status)));
+            self.parts.status.send_modify(|status| status.mean_loss = Some(mean));
+        }
+        self.show_end();
         let pipeline = Arc::clone(&self.parts.pipeline);
-        self.collector.ended(round, is_last, adapter, move || pipeline.held());
+        let best = self.best.and_then(|best| best.adapter());
+        let held = move || pipeline.held().into_iter().chain(best).collect();
+        self.collector.ended(round, is_last, adapter, held);
         if report.outcome == RoundOutcome::Applied {
             // A round was applied, so the last error no longer holds.
             self.parts.status.send_modify(|status| status.last_error = None);
@@ -157,6 +173,20 @@ impl Host {
             self.measure_again();
         }
         Ok(())
+    }
+
+    /// Shows how many rounds are to be applied, once the members have ended the training early.
+    pub(super) fn show_end(&self) {
+        let stopped = self.parts.machine.stopped();
+        let end = self.parts.pipeline.terms().manifest.end(stopped);
+        self.parts.pipeline.ends_after(end);
+        self.parts.status.send_if_modified(|status| match &mut status.federation {
+            Some(federation) if federation.rounds != end => {
+                federation.rounds = end;
+                true
+            }
+            _ => false,
+        });
     }
 
     /// Has the newest adapter measured if it is here: after a restart, and when this member has

@@ -103,6 +103,14 @@ fn node(page: &mut Page<'_>, status: &NodeStatus) -> Result<(), Error> {
             page.gauge("held_out_loss_base", "The same for the base model.", base)?;
         }
     }
+    if let Some(mean) = &status.mean_loss {
+        let help = "Mean of all members' losses over the base model's, from the ledger.";
+        page.gauge("federation_loss_ratio", help, mean.ratio)?;
+        let help = "The round whose record has it; it started from the adapter measured.";
+        page.gauge("federation_loss_round", help, mean.round.0)?;
+        let help = "Members that it is the mean of.";
+        page.gauge("federation_loss_members", help, u64::from(mean.members))?;
+    }
     let conditions = status.conditions.iter().map(|condition| {
         ([("name", condition.name.clone()), ("severity", word(&condition.severity))], 1)
     });
@@ -146,6 +154,7 @@ fn finished(page: &mut Page<'_>, rounds: &[RoundReport]) -> Result<(), Error> {
         (RoundOutcome::Rejected, "rejected"),
         (RoundOutcome::Void, "void"),
         (RoundOutcome::Skipped, "skipped"),
+        (RoundOutcome::Measured, "measured"),
     ]
     .map(|(outcome, name)| {
         let count = rounds.iter().filter(|round| round.outcome == outcome).count();

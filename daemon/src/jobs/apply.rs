@@ -16,7 +16,7 @@ impl Pipeline {
         set: &UpdateSet,
         sum: &SumDigest,
     ) -> Result<JobOutput, PipelineError> {
-        let RoundStart { round, applied, beacon } = *start;
+        let RoundStart { round, applied, beacon, .. } = *start;
         let opened = self.opened_sum(round)?;
         if opened.digest != *sum {
             return Err(PipelineError::OtherSum { round });
@@ -41,6 +41,10 @@ impl Pipeline {
                 tracing::warn!(%round, slots = opened.out_of_range, "sum rejected: slots out of range");
                 return Ok(None);
             }
+            // The round that measures the final adapter changes nothing.
+            if self.terms.is_trained(applied) {
+                return Ok(Some(before.clone()));
+            }
             match before.apply(&self.terms.settings, &mask, &sum) {
                 Ok(next) => Ok(Some(next)),
                 Err(TrainError::Rejected(reason)) => {
@@ -52,13 +56,18 @@ impl Pipeline {
         })?;
         let accepted = next.is_some();
         let adapter = match next {
-            Some(next) => {
+            Some(next) if next.applied() > applied => {
                 let adapter = self.objects.put(&next.to_bytes())?;
                 state.set_global(next, &adapter)?;
                 adapter
             }
-            None => self.objects.put(&before.to_bytes())?,
+            Some(_) | None => self.objects.put(&before.to_bytes())?,
         };
-        Ok(JobOutput::Applied(Applied { adapter, accepted, nonce: opened.nonce }))
+        let (nonce, measured) = (opened.nonce, opened.measured);
+        if self.terms.measures() && measured.is_none() {
+            tracing::warn!(%round, "no mean of the members' losses: nobody has measured, or the \
+                                    slots of the measurement are out of range");
+        }
+        Ok(JobOutput::Applied(Applied { adapter, accepted, nonce, measured }))
     }
 }

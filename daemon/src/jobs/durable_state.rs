@@ -11,6 +11,7 @@
 //! personal        secrets   the adapter trained on at home              the next one
 //! alone           secrets   the adapter trained by itself               the next one
 //! best-adapter    secrets   which adapter validation chose              the next choice
+//! joint-losses    secrets   losses measured for the federation's mean   the federation is done
 //! sent            round     what this member sent                       settle
 //! dealing         round     ciphertext, published part of its sharing   settle
 //! deal-<m>        round     the opening of member m's share of the key  settle
@@ -55,6 +56,7 @@ pub(super) mod name {
     pub(crate) const PERSONAL: &str = "personal";
     pub(crate) const ALONE: &str = "alone";
     pub(crate) const BEST: &str = "best-adapter";
+    pub(crate) const JOINT_LOSSES: &str = "joint-losses";
     pub(crate) const SENT: &str = "sent";
     pub(crate) const DEALING: &str = "dealing";
     pub(crate) const RELEASED: &str = "released";

@@ -1,9 +1,9 @@
-//! encrypt: the pruned update under a fresh key, used once.
+//! encrypt: the pruned update, as it is quantised, under a fresh key, used once.
 
 use fedshield_he::{OneTimeKey, Update, encrypt};
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::object::ObjectRef;
-use fedshield_train::federated::{GlobalAdapter, PrunedUpdate};
+use fedshield_train::federated::GlobalAdapter;
 use zeroize::Zeroizing;
 
 use super::observer::{Stage, timed};
@@ -21,18 +21,19 @@ impl Pipeline {
         &self,
         round: Round,
         global: &GlobalAdapter,
-        update: &PrunedUpdate,
+        values: &[f32],
+        measurement: Option<u16>,
     ) -> Result<Encrypted, PipelineError> {
         let context = self.terms.context(round);
         let me = self.terms.my_share_index();
         let mut rng = os_random()?;
         let mut nonce = Zeroizing::new([0u8; 32]);
         rand::Rng::fill_bytes(&mut rng, nonce.as_mut_slice());
-        let encoded = update.encoded();
         let plain = Update {
-            values: &encoded,
+            values,
             scale: self.terms.scale_of(self.terms.me, global.applied()),
             nonce: &nonce,
+            measurement,
         };
         let mut writer = self.objects.create()?;
         let (key, _) = timed(&*self.observer, round, Stage::Encrypt, || {

@@ -6,12 +6,14 @@ use super::durable_state::name;
 use super::{Pipeline, PipelineError};
 
 impl Pipeline {
-    /// Erases the secrets of all rounds, which no later round needs; the stored training result
-    /// and the optimiser's state are kept while there are rounds to come.
-    pub(super) fn erase_secrets(&self) -> Result<JobOutput, PipelineError> {
+    /// Erases the secrets of all rounds, which no later round needs; the stored training result,
+    /// the optimiser's state and this member's measured losses are kept while there are rounds to
+    /// come.
+    pub(super) fn erase_secrets(&self, is_done: bool) -> Result<JobOutput, PipelineError> {
         self.secrets.erase_all_rounds()?;
-        if self.state().global.applied() >= self.terms.manifest.rounds {
+        if is_done {
             self.secrets.erase(name::TRAINED)?;
+            self.secrets.erase(name::JOINT_LOSSES)?;
             self.erase_optimizer()?;
         }
         Ok(JobOutput::Erased)

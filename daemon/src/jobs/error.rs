@@ -8,6 +8,7 @@ use fedshield_train::TrainError;
 use crate::durable::DiskError;
 use crate::error_code::ErrorCode;
 use crate::identity::SecretStoreError;
+use crate::learning::LEAST_MEASURED;
 use crate::objects::ObjectStoreError;
 use crate::randomness::RandomnessError;
 
@@ -131,6 +132,17 @@ pub enum PipelineError {
         "there is no held-out data to evaluate on: set `data.held_out` or `data.held_out_fraction`"
     )]
     NoHeldOut,
+    /// Fewer validation examples than the federation's mean asks of each member.
+    #[error(
+        "the terms say `evaluation = \"mean\"`, which takes {least} held-out examples of each member, \
+         and here are {held_out}: set `data.held_out` or a larger `data.held_out_fraction`, or agree \
+         on terms with `evaluation = \"off\"`",
+        least = LEAST_MEASURED
+    )]
+    TooFewHeldOut {
+        /// Examples here.
+        held_out: usize,
+    },
     /// The held-out loss is NaN or infinite.
     #[error(
         "the held-out loss is {0}, not a finite number: base model and adapter do not compute \
@@ -151,7 +163,7 @@ impl PipelineError {
             Self::Train(error) => of_training(error),
             Self::Encryption(error) => of_encryption(error),
             Self::Data(_) => ErrorCode::DataUnreadable,
-            Self::NoHeldOut => ErrorCode::ConfigInvalid,
+            Self::NoHeldOut | Self::TooFewHeldOut { .. } => ErrorCode::ConfigInvalid,
             Self::Manifest { .. } | Self::Earlier | Self::Terms(_) => ErrorCode::InvalidRequest,
             Self::FirstAdapter { .. } => ErrorCode::ModelMismatch,
             Self::Cancelled => ErrorCode::WrongState,
@@ -177,7 +189,9 @@ impl PipelineError {
                 "stop the daemon, export the adapter (`fedshield-cli adapter export`) and found a new federation that starts from it \
                  (`fedshield-cli federation new --adapter`)"
             }
-            Self::NoHeldOut => "name held-out data in config.toml, then restart the daemon",
+            Self::NoHeldOut | Self::TooFewHeldOut { .. } => {
+                "name held-out data in config.toml, then restart the daemon"
+            }
             Self::FirstAdapter { .. } => {
                 "get the adapter's folder from the federation's owner and put it where the message says"
             }

@@ -11,6 +11,7 @@ mod home;
 
 use std::cell::Cell;
 use std::path::PathBuf;
+use std::sync::atomic::Ordering;
 
 use fedshield_protocol::ids::Round;
 use fedshield_train::federated::GlobalAdapter;
@@ -193,7 +194,7 @@ impl Pipeline {
 
     /// Whether the adapter of the federation's last round is here.
     pub(crate) fn has_last_adapter(&self) -> bool {
-        self.state().global.applied() >= self.terms.manifest.rounds
+        self.state().global.applied() >= self.end.load(Ordering::Relaxed)
     }
 
     /// The last comparison, if it was made with the common adapter of now.

@@ -2,8 +2,10 @@
 
 use std::path::Path;
 
+use fedshield_protocol::object::ObjectRef;
 use fedshield_train::TrainError;
 use fedshield_train::adapter::export_peft;
+use fedshield_train::federated::GlobalAdapter;
 
 use super::evaluate::AdapterKind;
 use super::{Pipeline, PipelineError};
@@ -16,6 +18,28 @@ const README: &str = "# An adapter of one member\n\n\
 pub(crate) const README_FILE: &str = "README.md";
 
 impl Pipeline {
+    /// Writes the common adapter of an earlier round to `folder`; `false` if it is not stored here.
+    ///
+    /// # Errors
+    /// If it cannot be read, or the folder cannot be written.
+    pub fn export_object(&self, folder: &Path, object: &ObjectRef) -> Result<bool, PipelineError> {
+        if !self.holds(object)? {
+            return Ok(false);
+        }
+        let adapter = GlobalAdapter::from_bytes(&self.objects.read(object)?)?;
+        export_peft(folder, &adapter, &self.learning.base())?;
+        self.terms.rendering.write(folder)?;
+        Ok(true)
+    }
+
+    /// Whether an object is stored here.
+    ///
+    /// # Errors
+    /// A disk error.
+    pub fn holds(&self, object: &ObjectRef) -> Result<bool, PipelineError> {
+        Ok(self.objects.contains(object)?)
+    }
+
     /// Writes the adapter of `kind` to `folder`; `false` if there is none beside the common adapter
     /// of now.
     ///

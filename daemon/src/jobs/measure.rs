@@ -3,6 +3,7 @@
 
 use fedshield_protocol::object::ObjectRef;
 use fedshield_train::adapter::Adapter;
+use fedshield_train::data::TokenizedExample;
 use fedshield_train::federated::GlobalAdapter;
 use tokio_util::sync::CancellationToken;
 
@@ -52,21 +53,32 @@ impl Pipeline {
             Some(object) => Some(GlobalAdapter::from_bytes(&self.objects.read(object)?)?),
             None => None,
         };
+        let adapter = adapter.as_ref().map(|adapter| adapter as &dyn Adapter);
+        self.loss_on(adapter, &examples.sample, cancel)
+    }
+
+    /// The mean loss of an adapter, or of the base model, on `sample`.
+    ///
+    /// # Errors
+    /// If the loss is not finite; [`PipelineError::Cancelled`].
+    pub(super) fn loss_on(
+        &self,
+        adapter: Option<&dyn Adapter>,
+        sample: &[TokenizedExample],
+        cancel: &CancellationToken,
+    ) -> Result<HeldOutLoss, PipelineError> {
         let (mut sum, mut tokens, mut count) = (0.0, 0, 0);
-        for chunk in examples.sample.chunks(EXAMPLES_AT_ONCE) {
+        for chunk in sample.chunks(EXAMPLES_AT_ONCE) {
             if cancel.is_cancelled() {
                 return Err(PipelineError::Cancelled);
             }
-            let part = self
-                .learning
-                .trainer()?
-                .evaluate(adapter.as_ref().map(|adapter| adapter as &dyn Adapter), chunk)?;
+            let part = self.learning.trainer()?.evaluate(adapter, chunk)?;
             sum += part.loss * part.tokens as f64;
             tokens += part.tokens;
             count += part.examples;
         }
         let loss = finite(sum / tokens.max(1) as f64)?;
-        Ok(HeldOutLoss { loss, examples: count, tokens, sample: sample_digest(&examples.sample) })
+        Ok(HeldOutLoss { loss, examples: count, tokens, sample: sample_digest(sample) })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The start of a round: the shape of every update, before any is fetched.
 
-use fedshield_he::{ciphertext_len, sealed_len};
+use fedshield_he::sealed_len;
 use fedshield_protocol::job::{JobOutput, RoundStart, UpdateShape};
 
 use super::{Pipeline, PipelineError};
@@ -12,9 +12,13 @@ impl Pipeline {
         let global = self.global_at(start)?;
         let mask = self.mask_of(&global, &start.beacon);
         let context = self.terms.context(start.round);
+        let can_stop = self.terms.manifest.stop.is_some()
+            && start.stopped.is_none()
+            && !self.terms.is_trained(start.applied);
         Ok(JobOutput::Prepared(UpdateShape {
-            layout: self.layout_digest(&global, mask.digest()),
-            ciphertext_bytes: ciphertext_len(context.preset(), mask.len() as u64)?,
+            layout: self.layout_digest(&global, mask.digest(), false),
+            stalled: can_stop.then(|| self.layout_digest(&global, mask.digest(), true)),
+            ciphertext_bytes: context.ciphertext_len(mask.len() as u64)?,
             sealed_share_bytes: sealed_len(&context) as u64,
         }))
     }

@@ -40,8 +40,11 @@ impl Pipeline {
         state.earlier(wanted, &self.terms, &self.learning, &self.objects)?.ok_or(behind)
     }
 
-    /// The mask that every member uses in a round.
+    /// The mask that every member uses in a round: nothing, in the round after the last one.
     pub(super) fn mask_of(&self, global: &GlobalAdapter, beacon: &Beacon) -> Mask {
+        if self.terms.is_trained(global.applied()) {
+            return Mask::full(0);
+        }
         global.mask(&self.terms.settings, Use::Mask.digest(&[beacon.as_bytes()]).0)
     }
 
@@ -51,9 +54,24 @@ impl Pipeline {
         Ok(self.mask_of(&global, &start.beacon).len() as u64)
     }
 
-    /// Digest of the meaning of an update's slots: the adapter's layout and the mask.
-    pub(super) fn layout_digest(&self, global: &GlobalAdapter, mask: [u8; 32]) -> LayoutDigest {
-        LayoutDigest(Use::Layout.digest(&[&global.layout().digest(), &mask]).0)
+    /// Digest of the meaning of an update's slots: the adapter's layout, the mask, and the slots of
+    /// a measurement if there are any. With `stalled` it also says that its member has stopped
+    /// improving.
+    pub(super) fn layout_digest(
+        &self,
+        global: &GlobalAdapter,
+        mask: [u8; 32],
+        stalled: bool,
+    ) -> LayoutDigest {
+        let adapter = global.layout().digest();
+        let mut parts: Vec<&[u8]> = vec![&adapter, &mask];
+        if self.terms.measures() {
+            parts.push(b"measurement");
+        }
+        if stalled {
+            parts.push(b"stalled");
+        }
+        LayoutDigest(Use::Layout.digest(&parts).0)
     }
 
     /// The set U in the types of the encryption, with the same digests by which it was decided.

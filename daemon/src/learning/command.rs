@@ -8,6 +8,9 @@
 //! <work>/<purpose>/result       where the trained adapter is expected
 //! ```
 //!
+//! With the purpose `evaluate` it trains nothing: `train.jsonl` holds the examples to measure, there
+//! is no adapter if the base model is meant, and the result is the mean loss in `result/loss.json`.
+//!
 //! The examples and the update are stored there in the clear, so the folder is private and is
 //! erased after the run, however it ends. What a killed daemon leaves is erased at its next start.
 
@@ -17,7 +20,9 @@ mod private;
 mod process;
 mod request;
 
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::Read;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use fedshield_train::adapter::{PeftAdapter, export_peft};
@@ -25,6 +30,7 @@ use fedshield_train::data::TokenizedExample;
 use fedshield_train::federated::GlobalAdapter;
 use fedshield_train::model::{ModelConfig, StageSeconds};
 use fedshield_train::{OptimizerState, RoundResult, RoundStats};
+use serde::Deserialize;
 use tokio_util::sync::CancellationToken;
 
 use crate::jobs::{PipelineError, TrainingStep};
@@ -56,15 +62,40 @@ pub(super) struct CommandTrainer {
 
 /// The input of one run.
 pub(super) struct Run<'a> {
-    /// `round`; for adapters that are not sent, `local-only` or `personal`.
+    /// `round`; for adapters that are not sent, `local-only` or `personal`; `evaluate` to train
+    /// nothing and measure.
     pub(super) purpose: &'static str,
-    /// The examples to train on.
+    /// The examples to train on, or to measure.
     pub(super) examples: &'a [TokenizedExample],
     pub(super) global: &'a GlobalAdapter,
     pub(super) model: &'a ModelConfig,
     pub(super) steps: usize,
     pub(super) learning_rate: f64,
     pub(super) seed: [u8; 32],
+}
+
+/// What a program writes with the purpose `evaluate`: `{"loss": 1.25}`.
+const LOSS_FILE: &str = "loss.json";
+/// Largest such file in bytes.
+const LARGEST_LOSS_FILE: u64 = 4096;
+
+#[derive(Deserialize)]
+struct MeasuredLoss {
+    loss: f64,
+}
+
+/// Reads the loss that a program has written, or why it cannot be used.
+fn measured_loss(path: &Path) -> Result<f64, String> {
+    let mut text = String::new();
+    let file = File::open(path).map_err(|error| format!("cannot be read: {error}"))?;
+    file.take(LARGEST_LOSS_FILE)
+        .read_to_string(&mut text)
+        .map_err(|error| format!("cannot be read: {error}"))?;
+    match serde_json::from_str(&text) {
+        Ok(MeasuredLoss { loss }) if loss.is_finite() && loss >= 0.0 => Ok(loss),
+        Ok(MeasuredLoss { loss }) => Err(format!("says {loss}, which is no loss")),
+        Err(error) => Err(format!("is not {{\"loss\": number}}: {error}")),
+    }
 }
 
 impl CommandTrainer {
@@ -83,12 +114,7 @@ impl CommandTrainer {
         let begin = Instant::now();
         // Held until the end of this function, which erases it on every path.
         let folder = PrivateFolder::make(self.settings.work.join(run.purpose))?;
-        let request = TrainerRequest::new(&self.request, run, folder.path());
-        write_examples(&request.examples, run.examples)?;
-        export_peft(&request.adapter, run.global, &self.request.model.display().to_string())?;
-        crate::private::make_private(&request.adapter)?;
-        let path = folder.path().join("round.json");
-        request.write(&path)?;
+        let (request, path) = self.write_request(run, true, &folder)?;
         let (mut losses, mut rate) = (Vec::new(), 0.0);
         let mut failed = None;
         let mut on_line = |text: &str| match ProgressLine::parse(text) {
@@ -129,6 +155,56 @@ impl CommandTrainer {
             stages: StageSeconds::default(),
         };
         Ok(RoundResult { theta, optimizer: OptimizerState::default(), stats })
+    }
+
+    /// Mean loss of the run's adapter, or of the base model, on the run's examples, in nats per
+    /// labelled token.
+    ///
+    /// # Errors
+    /// As of [`Self::train`]; a program that does not know the purpose and writes no loss.
+    pub(super) fn evaluate(
+        &self,
+        run: &Run<'_>,
+        with_adapter: bool,
+        cancel: &CancellationToken,
+    ) -> Result<f64, PipelineError> {
+        let folder = PrivateFolder::make(self.settings.work.join(run.purpose))?;
+        let (request, path) = self.write_request(run, with_adapter, &folder)?;
+        let mut on_line = |text: &str| {
+            tracing::info!(target: "trainer", "{text}");
+            true
+        };
+        let ended = Process { settings: &self.settings, argument: &path }.run(cancel, &mut on_line);
+        ended.map_err(|end| match end {
+            process::End::Cancelled => PipelineError::Cancelled,
+            process::End::Failed(reason) => self.failure(&reason),
+        })?;
+        let loss = measured_loss(&request.result.join(LOSS_FILE));
+        folder.erase()?;
+        loss.map_err(|reason| {
+            self.failure(&format!(
+                "result/{LOSS_FILE} {reason}; a program for a federation whose terms say \
+                 `evaluation = \"mean\"` has to know the purpose `evaluate`"
+            ))
+        })
+    }
+
+    /// Writes what the program is given; returns the request and its path.
+    fn write_request(
+        &self,
+        run: &Run<'_>,
+        with_adapter: bool,
+        folder: &PrivateFolder,
+    ) -> Result<(TrainerRequest, PathBuf), PipelineError> {
+        let request = TrainerRequest::new(&self.request, run, with_adapter, folder.path());
+        write_examples(&request.examples, run.examples)?;
+        if let Some(adapter) = &request.adapter {
+            export_peft(adapter, run.global, &self.request.model.display().to_string())?;
+            crate::private::make_private(adapter)?;
+        }
+        let path = folder.path().join("round.json");
+        request.write(&path)?;
+        Ok((request, path))
     }
 
     fn failure(&self, reason: &str) -> PipelineError {

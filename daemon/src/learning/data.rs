@@ -15,7 +15,7 @@ use fedshield_train::text::TextTokenizer;
 use fedshield_train::{TrainError, Valid};
 use serde::{Deserialize, Serialize};
 
-use super::sample::sample;
+use super::sample::{joint, sample};
 use crate::control::api::{Condition, Severity};
 use stamp::Stamp;
 
@@ -96,6 +96,11 @@ impl Examples {
             (None, true) => (&self.set.held_out, MeasuredOn::Validation),
             (None, false) => (&self.set.test, MeasuredOn::Test),
         }
+    }
+
+    /// What is measured for the federation's mean in each round that trains on `trained` examples.
+    pub(crate) fn joint_sample(&self, trained: usize) -> Vec<TokenizedExample> {
+        joint(&self.sample, trained)
     }
 
     /// The condition about records that were left out; `None` if there are none.

@@ -5,7 +5,7 @@
 use std::path::Path;
 
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::manifest::{Draft, Manifest, TermsFields, Training};
+use fedshield_protocol::manifest::{Draft, Evaluation, Manifest, TermsFields, Training};
 use fedshield_train::Valid;
 use fedshield_train::adapter::{AdapterRendering, PeftAdapter};
 use fedshield_train::data::{DataSettings, DataSummary};
@@ -15,6 +15,7 @@ use fedshield_train::text::{Template, TextTokenizer};
 
 use super::LearningSources;
 use super::data::{DataFiles, DataSources};
+use super::sample::LEAST_MEASURED;
 use crate::jobs::PipelineError;
 use crate::terms::{Plan, beyond_a_command};
 
@@ -53,7 +54,7 @@ impl TermsChecker {
             return Err(PipelineError::manifest("training.sequence_length", reason));
         }
         let examination = self.examination();
-        let examined = examination.examine(&terms.training, &plan.settings, plan.rendering)?;
+        let examined = examination.examine(&Agreed::of(terms, &plan))?;
         if let Some(wanted) = terms.adapter.first {
             named_adapter(&self.config, &self.sources.first_adapter, wanted, &plan.settings)?;
         }
@@ -67,13 +68,29 @@ impl TermsChecker {
     /// As [`Self::check`].
     pub fn check_standing(&self, terms: &Manifest) -> Result<(), PipelineError> {
         let members = u16::try_from(terms.members.len()).unwrap_or(u16::MAX);
-        let plan = Plan::of(&TermsFields::of(terms), members)?;
-        self.examination().examine(&terms.training, &plan.settings, plan.rendering).map(drop)
+        let terms = TermsFields::of(terms);
+        let plan = Plan::of(&terms, members)?;
+        self.examination().examine(&Agreed::of(&terms, &plan)).map(drop)
     }
 
     fn examination(&self) -> Examination<'_> {
         let (config, tokenizer, sources) = (&self.config, &self.tokenizer, &self.sources);
         Examination { config, tokenizer, sources }
+    }
+}
+
+/// What of the terms is checked here.
+pub(super) struct Agreed<'a> {
+    pub(super) training: &'a Training,
+    pub(super) settings: &'a Valid<FederatedSettings>,
+    pub(super) rendering: AdapterRendering,
+    pub(super) evaluation: Evaluation,
+}
+
+impl<'a> Agreed<'a> {
+    fn of(terms: &'a TermsFields, plan: &'a Plan) -> Self {
+        let (training, evaluation) = (&terms.training, terms.evaluation);
+        Self { training, settings: &plan.settings, rendering: plan.rendering, evaluation }
     }
 }
 
@@ -99,12 +116,8 @@ impl Examination<'_> {
     ///
     /// # Errors
     /// Names the field of the terms, the setting, or the data file and line.
-    pub(super) fn examine(
-        &self,
-        training: &Training,
-        settings: &Valid<FederatedSettings>,
-        rendering: AdapterRendering,
-    ) -> Result<Examined, PipelineError> {
+    pub(super) fn examine(&self, agreed: &Agreed<'_>) -> Result<Examined, PipelineError> {
+        let Agreed { training, settings, rendering, evaluation } = *agreed;
         if self.sources.command.is_some()
             && let Some((field, reason)) = beyond_a_command(training)
         {
@@ -124,6 +137,10 @@ impl Examination<'_> {
         let mut tokenizer = self.tokenizer.clone();
         tokenizer.template_date = rendering.date;
         let data = read_data(self.sources, tokenizer, template, length)?;
+        let held_out = data.current().set.held_out.len();
+        if evaluation == Evaluation::Mean && held_out < LEAST_MEASURED {
+            return Err(PipelineError::TooFewHeldOut { held_out });
+        }
         Ok(Examined { template, length, data })
     }
 }

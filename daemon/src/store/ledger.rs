@@ -12,7 +12,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use fedshield_protocol::ids::Round;
 use fedshield_protocol::ledger::{
-    LEDGER_FORMAT, RECORD_ENTRY, decode_record, encode_record, record_digest,
+    LEDGER_FORMAT, decode_record, encode_record, record_digest, record_kind,
 };
 use fedshield_protocol::object::ObjectRef;
 use fedshield_protocol::wire::{CertifiedRecord, Outcome};
@@ -151,7 +151,7 @@ impl Ledger {
             return Err(StoreError::encode(file.path(), reason));
         }
         let body = encode_record(record).map_err(|error| StoreError::encode(file.path(), error))?;
-        let position = file.append(RECORD_ENTRY, &body)?;
+        let position = file.append(record_kind(record), &body)?;
         self.count.store(next + 1, Ordering::Release);
         drop(file);
         self.note(Table::Records, &key(round), position)

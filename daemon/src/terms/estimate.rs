@@ -2,8 +2,8 @@
 
 use std::path::Path;
 
-use fedshield_he::ciphertext_len;
-use fedshield_protocol::manifest::TermsFields;
+use fedshield_he::{MEASUREMENT_SLOTS, ciphertext_len};
+use fedshield_protocol::manifest::{Evaluation, TermsFields};
 use fedshield_train::federated::{
     AdapterLayout, Factor, FederatedSettings, LocalOptimizer, PruneRule,
 };
@@ -86,13 +86,17 @@ impl UpdateSizes {
     ) -> Result<Self, PipelineError> {
         let layout = AdapterLayout::new(model, &plan.settings.adapter)
             .map_err(|error| PipelineError::manifest("adapter", error.to_string()))?;
+        let measurement = match terms.evaluation {
+            Evaluation::Off => 0,
+            Evaluation::Mean => MEASUREMENT_SLOTS,
+        };
         let optimizer = kept(&plan.settings, &layout);
         let all: u64 = Factor::ALL.iter().map(|it| layout.len(*it) as u64).sum();
         let training = all * TRAINING;
         let mut sizes = Self { values: 0, most: 0, total: 0, optimizer, training, disk: 0 };
         for applied in 0..terms.rounds {
             let values = sent(&plan.settings, &layout, applied) as u64;
-            let bytes = ciphertext_len(plan.preset, values)?;
+            let bytes = ciphertext_len(plan.preset, values + measurement)?;
             sizes.values = sizes.values.max(values);
             sizes.most = sizes.most.max(bytes);
             sizes.total = sizes.total.saturating_add(bytes);

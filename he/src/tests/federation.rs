@@ -53,6 +53,8 @@ pub(super) struct Federation {
     pub(super) threshold: u16,
     pub(super) max_faulty: u16,
     pub(super) scale: f64,
+    /// What the next contributors have measured.
+    pub(super) measurement: Option<u16>,
     pub(super) contributors: Vec<Contributor>,
     pub(super) rng: ChaCha20Rng,
 }
@@ -67,6 +69,7 @@ impl Federation {
             threshold: (members + max_faulty) / 2 + 1,
             max_faulty,
             scale: 1.0,
+            measurement: None,
             contributors: Vec::new(),
             rng: rng(seed),
         }
@@ -96,12 +99,17 @@ impl Federation {
         weight: u32,
         nonce: &[u8; 32],
     ) -> (OneTimeKey, Vec<u8>) {
-        let update = Update { values, scale: self.scale * f64::from(weight), nonce };
+        let update = Update {
+            values,
+            scale: self.scale * f64::from(weight),
+            nonce,
+            measurement: self.measurement,
+        };
         let mut ciphertext = Vec::new();
         let (key, summary) =
             encrypt(&self.context, index(number), &update, &mut self.rng, &mut ciphertext).unwrap();
         assert_eq!(summary.bytes, ciphertext.len() as u64);
-        let expected = ciphertext_len(self.context.preset(), values.len() as u64).unwrap();
+        let expected = self.context.ciphertext_len(values.len() as u64).unwrap();
         assert_eq!(summary.bytes, expected);
         (key, ciphertext)
     }

@@ -150,7 +150,7 @@ fn with_key_of(coefficients: Vec<i32>) -> Federation {
     let mut f = honest(4, 7);
     f.contributors.truncate(3);
     let values = vec![1.0; 900];
-    let update = Update { values: &values, scale: 1.0, nonce: &[0; 32] };
+    let update = Update { values: &values, scale: 1.0, nonce: &[0; 32], measurement: None };
     let key = OneTimeKey::from_coefficients(coefficients);
     let mut file = Vec::new();
     encrypt_under_any_key(&f.context, index(4), &update, &key, &[9; 32], &mut file).unwrap();

@@ -206,6 +206,92 @@ fn a_sum_beyond_what_its_own_contributors_may_send_is_counted() {
     }
 }
 
+/// A number for each contributor counts once, whatever its weight, with every preset and wherever
+/// the limbs come to lie.
+#[test]
+fn measurements_add_up_once_for_each_contributor() {
+    for preset in presets() {
+        let a_block = preset.slots_per_block();
+        for count in [0, 5, a_block - 34, a_block + 1] {
+            let mut f = Federation::new(preset.name(), 4, 8);
+            f.context = f.context.with_measurement();
+            for (index, number) in (1..).zip([Some(65_535), None, Some(12_345), Some(256)]) {
+                f.measurement = number;
+                let values = values(&mut f, 2, 7, count);
+                f.contribute(index, values, u32::from(index));
+            }
+            let (sum, opened) = f.open(&[1, 2, 4]);
+            assert_eq!(sum, f.expected(), "{preset} {count}");
+            let measured = MeasuredSum { count: 3, sum: 65_535 + 12_345 + 256 };
+            assert_eq!((opened.out_of_range, opened.measured), (0, Some(measured)), "{preset}");
+            let bytes = f.contributors[0].ciphertext.len() as u64;
+            let more = count as u64 + MEASUREMENT_SLOTS;
+            assert_eq!(bytes, ciphertext_len(preset, more).unwrap(), "{preset} {count}");
+        }
+    }
+}
+
+/// Slots of a measurement that no honest contributor fills like this: no sum of measurements, and
+/// the values stand.
+#[test]
+fn a_measurement_out_of_range_spoils_nothing_but_itself() {
+    let preset = "INSECURE-rlwe-sum/b16/n16";
+    // An update without limbs of a measurement is one with three more values: a contributor that
+    // lies fills the slots as it likes. Its slots are values, so 2^15 above what it gives here.
+    let offset = -32_768.0;
+    for ([low, high, count], expected) in [
+        ([7.0, 1.0, 1.0], Some(MeasuredSum { count: 3, sum: 2 * 300 + 263 })),
+        ([0.0, 0.0, 2.0], None),
+        ([60_000.0, 0.0, 1.0], None),
+        ([0.0, 1_000.0, 1.0], None),
+        ([0.0, 0.0, 60_000.0], None),
+    ] {
+        let mut f = Federation::new(preset, 3, 8);
+        f.context = f.context.with_measurement();
+        f.measurement = Some(300);
+        f.contribute(1, vec![5.0; 4], 1);
+        f.contribute(2, vec![-3.0; 4], 1);
+        let mut all = vec![offset; 4 + 32 + 3];
+        all[..4].fill(2.0);
+        for (slot, value) in all[36..].iter_mut().zip([low, high, count]) {
+            *slot = offset + value;
+        }
+        // Nothing of a ciphertext but its header says how its slots are meant.
+        let lying = RoundContext::new([7; 32], 3, f.context.preset());
+        let update = Update { values: &all, scale: 1.0, nonce: &[0; 32], measurement: None };
+        let mut file = Vec::new();
+        let (key, _) = encrypt(&lying, index(3), &update, &mut f.rng, &mut file).unwrap();
+        let mut honest = Vec::new();
+        let update = Update { values: &[0.0; 4], ..update };
+        encrypt(&f.context, index(3), &update, &mut f.rng, &mut honest).unwrap();
+        file[..32].copy_from_slice(&honest[..32]);
+        file.truncate(honest.len());
+        let shared = f.share(3, &key, &file);
+        f.add(3, vec![2.0; 4], 1, [0; 32], file, shared);
+        let (sum, opened) = f.open(&[1, 2, 3]);
+        assert_eq!(sum, [4; 4]);
+        assert_eq!(opened.out_of_range, 0);
+        assert_eq!(opened.measured, expected, "{low} {high} {count}");
+    }
+}
+
+#[test]
+fn both_layouts_are_refused_in_each_others_rounds() {
+    let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 3, 8);
+    let (_, plain) = f.encrypt(1, &[1.0; 5], 1, &[0; 32]);
+    let with = f.context.clone().with_measurement();
+    let error = check_ciphertext(&with, index(1), 5, plain.as_slice()).unwrap_err();
+    assert!(matches!(error, Error::Remote { fault: Fault::Version(1), .. }), "{error}");
+    let update = Update { values: &[1.0], scale: 1.0, nonce: &[0; 32], measurement: Some(1) };
+    let error = encrypt(&f.context, index(1), &update, &mut f.rng, &mut Vec::new()).unwrap_err();
+    assert!(error.to_string().contains("measurement"), "{error}");
+    f.context = with;
+    let (_, measured) = f.encrypt(1, &[1.0; 5], 1, &[0; 32]);
+    let without = RoundContext::new([7; 32], 3, f.context.preset());
+    let error = check_ciphertext(&without, index(1), 5, measured.as_slice()).unwrap_err();
+    assert!(matches!(error, Error::Remote { fault: Fault::Version(2), .. }), "{error}");
+}
+
 #[test]
 fn the_aggregate_does_not_depend_on_the_order() {
     let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 5, 3);
@@ -243,7 +329,7 @@ fn what_is_sealed_to_each_member_is_its_own_share() {
 fn values_that_are_no_numbers_and_values_that_do_not_fit() {
     let mut f = Federation::new("INSECURE-rlwe-sum/b16/n16", 3, 4);
     let mut encrypt = |values: &[f32]| {
-        let update = Update { values, scale: 1.0, nonce: &[0; 32] };
+        let update = Update { values, scale: 1.0, nonce: &[0; 32], measurement: None };
         crate::encrypt(&f.context, index(1), &update, &mut f.rng, &mut Vec::new())
     };
     let mut values = vec![0.0; 3000];

@@ -50,7 +50,8 @@ fn lines(preset: &'static Preset, kernel: Kernel) -> String {
     let (mut files, mut shared) = (Vec::new(), Vec::new());
     for contributor in 1..=3u16 {
         let scale = scale * f64::from(contributor);
-        let update = Update { values: &values, scale, nonce: &[contributor as u8; 32] };
+        let update =
+            Update { values: &values, scale, nonce: &[contributor as u8; 32], measurement: None };
         let mut file = Vec::new();
         let (key, _) = encrypt_from_seed(
             &context,
@@ -111,10 +112,47 @@ fn lines(preset: &'static Preset, kernel: Kernel) -> String {
     out
 }
 
+/// Ciphertexts and sums that carry a measurement.
+fn measured_lines(preset: &'static Preset, kernel: Kernel) -> String {
+    let name = preset.name();
+    let context = RoundContext::with_kernel([1; 32], 2, preset, kernel).with_measurement();
+    let mut out = String::new();
+    let mut line = |what: &str, value: String| {
+        writeln!(out, "{name} measured {what} = {value}").unwrap();
+    };
+    let (mut files, mut key) = (Vec::new(), vec![0; preset.ring_degree()]);
+    for contributor in 1..=3u16 {
+        let nonce = &[contributor as u8; 32];
+        let measurement = (contributor != 2).then_some(40_000 + contributor);
+        let update = Update { values: &[0.5, -0.5], scale: 100.0, nonce, measurement };
+        let (seed, mut file) = ([contributor as u8; 32], Vec::new());
+        let (one, _) =
+            encrypt_from_seed(&context, index(contributor), &update, &seed, &mut file).unwrap();
+        key.iter_mut().zip(one.coefficients()).for_each(|(sum, k)| *sum += k);
+        line(&format!("ciphertext of contributor {contributor}, bytes 0..32"), hex(&file[..32]));
+        line(&format!("ciphertext of contributor {contributor}, digest"), digest(&file));
+        files.push(file);
+    }
+    let entries = (1..=3).map(|i| (index(i), CommitmentDigest::new([i as u8; 32])));
+    let set = ContributorSet::new(&context, 3, entries).unwrap();
+    let mut sum = Vec::new();
+    let inputs = (1..).map(index).zip(files.iter().map(|f| f.as_slice()));
+    aggregate(&context, &set, 2, inputs, &mut sum).unwrap();
+    line("aggregate, digest", digest(&sum));
+    let (shape, key) = (SumShape::full(preset, 3, 2), OpenedKey::new(set.id(), key));
+    let (_, opened) = decrypt_to_vec(&context, &set, &key, shape, &sum[..]).unwrap();
+    line("opened measurement", format!("{:?}", opened.measured));
+    line("opened sum, digest", hex(opened.digest.as_bytes()));
+    out
+}
+
 fn all_lines(kernel: Kernel) -> String {
-    ["rlwe-sum/b16/n16", "rlwe-sum/b16/n128", "rlwe-sum/b8/n16", "rlwe-sum/b20/n128"]
-        .map(|name| lines(Preset::by_name(name).unwrap(), kernel))
-        .concat()
+    let preset = |name| Preset::by_name(name).unwrap();
+    let names = ["rlwe-sum/b16/n16", "rlwe-sum/b16/n128", "rlwe-sum/b8/n16", "rlwe-sum/b20/n128"];
+    let plain = names.map(|name| lines(preset(name), kernel)).concat();
+    let measured =
+        ["rlwe-sum/b16/n16", "rlwe-sum/b8/n16"].map(|name| measured_lines(preset(name), kernel));
+    plain + &measured.concat()
 }
 
 /// After a deliberate change of the format: `FEDSHIELD_WRITE_VECTORS=1 cargo test -p fedshield-he

@@ -12,6 +12,7 @@ mod openings;
 mod release_once;
 mod shape;
 mod spent;
+mod stop;
 mod sum;
 
 use fedshield_protocol::effect::Purpose;
@@ -48,6 +49,7 @@ pub(super) struct Checkers {
     certificate: certificate::Certificate,
     release_once: release_once::ReleaseOnce,
     spent: spent::Spent,
+    stop: stop::Stop,
     sum: sum::Sum,
     keys: keys::Keys,
     openings: openings::Openings,
@@ -64,6 +66,7 @@ impl Checkers {
             certificate: certificate::Certificate::default(),
             release_once: release_once::ReleaseOnce::default(),
             spent: spent::Spent::default(),
+            stop: stop::Stop::default(),
             sum: sum::Sum::default(),
             keys: keys::Keys,
             openings: openings::Openings::default(),
@@ -83,6 +86,7 @@ impl Checkers {
             ("certificate", self.certificate.observe(federation, node, fact)),
             ("release_once", self.release_once.observe(node, fact)),
             ("spent", self.spent.observe(node, fact)),
+            ("stop", self.stop.observe(federation, &self.blame, fact)),
             ("sum", self.sum.observe(fact)),
             ("shape", shape::Shape.observe(fact)),
             ("keys", self.keys.observe(node, fact)),
@@ -116,7 +120,9 @@ impl Checkers {
         output: &JobOutput,
     ) {
         if let Job::SealShares { round, .. } = job {
-            self.sum.contributed(&federation.scope(*round), node, output);
+            let scope = federation.scope(*round);
+            self.stop.contributed(&scope, node, (job, output));
+            self.sum.contributed(&scope, node, output);
         }
     }
 

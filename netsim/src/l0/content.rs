@@ -126,6 +126,18 @@ pub(crate) fn layout_of(beacon: &Beacon) -> LayoutDigest {
     LayoutDigest(hash("fedshield simulation layout", beacon))
 }
 
+/// The layout by which a member says that it has stopped improving.
+#[must_use]
+pub(crate) fn stalled_layout_of(beacon: &Beacon) -> LayoutDigest {
+    LayoutDigest(hash("fedshield simulation stalled layout", beacon))
+}
+
+/// Whether the honest members have stopped improving in a round: all of them or none.
+#[must_use]
+pub(crate) const fn is_stalled(round: Round) -> bool {
+    round.0 % 2 == 1
+}
+
 /// One opened sum in sixteen is out of range and rejected by everyone.
 #[must_use]
 pub(crate) fn is_in_range(sum: &SumDigest) -> bool {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ed25519_dalek::SigningKey;
 use fedshield_protocol::MachineConfig;
 use fedshield_protocol::ids::{IdentityKey, MemberIndex, Round};
-use fedshield_protocol::manifest::{Deadlines, Manifest, Rules, ValidManifest};
+use fedshield_protocol::manifest::{Deadlines, Evaluation, Manifest, Rules, Stop, ValidManifest};
 use fedshield_protocol::roster::Roster;
 use fedshield_protocol::sign::{Signature, Signatures};
 use fedshield_protocol::wire::{Body, Scope, Signed};
@@ -108,6 +108,9 @@ fn manifest(member_count: u16) -> Manifest {
     let mut manifest = Manifest {
         name: "simulation".into(),
         rounds: 1000,
+        evaluation: Evaluation::Mean,
+        // It lets the federation train on for longer than any run.
+        stop: Some(Stop { after: 1, fall: 1000 }),
         min_contributors: Rules::default_contributors(member_count),
         committee_size: Rules::default_committee(member_count),
         deadlines: Deadlines {

@@ -10,7 +10,7 @@ use fedshield_protocol::ids::Round;
 use fedshield_protocol::job::{Fate, Job, JobOutput, RoundStart, UpdateShape};
 use fedshield_protocol::object::ObjectRef;
 
-use super::content::{CONTENT_BYTES, Content, layout_of};
+use super::content::{CONTENT_BYTES, Content, layout_of, stalled_layout_of};
 use super::faults::Fault;
 use super::node::Node;
 
@@ -22,6 +22,7 @@ pub(super) fn shape_of(start: &RoundStart) -> UpdateShape {
     let length = CONTENT_BYTES as u64;
     UpdateShape {
         layout: layout_of(&start.beacon),
+        stalled: start.stopped.is_none().then(|| stalled_layout_of(&start.beacon)),
         ciphertext_bytes: length,
         sealed_share_bytes: length,
     }
@@ -103,7 +104,7 @@ impl Node {
                 self.settle(*round, *fate, resend_spent);
                 Ok(JobOutput::Settled)
             }
-            Job::EraseSecrets => {
+            Job::EraseSecrets { .. } => {
                 self.disk.keys.clear();
                 self.disk.contributions.clear();
                 Ok(JobOutput::Erased)

@@ -30,6 +30,8 @@ pub enum Bug {
     CommitmentsNotKept,
     /// The host keeps only the newest adapter.
     OneAdapter,
+    /// As many members as may be faulty end the training.
+    StopsByFew,
 }
 
 impl Bug {
@@ -51,6 +53,10 @@ impl Bug {
             Self::TrustsItsDisk | Self::VotesNotPersisted => rules.trust_the_disk = true,
             #[cfg(not(feature = "planted-bugs"))]
             Self::TrustsItsDisk | Self::VotesNotPersisted => {}
+            #[cfg(feature = "planted-bugs")]
+            Self::StopsByFew => rules.stop_by_few = true,
+            #[cfg(not(feature = "planted-bugs"))]
+            Self::StopsByFew => {}
             Self::SpentResent | Self::CommitmentsNotKept | Self::OneAdapter => {}
         }
     }

@@ -43,7 +43,8 @@ static ROUND: LazyLock<Round> = LazyLock::new(|| {
     let context = RoundContext::new([7; 32], 3, preset);
     let mut rng = ChaCha8Rng::from_seed([5; 32]);
     let values = [0.25; VALUES as usize];
-    let update = fedshield_he::Update { values: &values, scale: 300.0, nonce: &[9; 32] };
+    let update =
+        fedshield_he::Update { values: &values, scale: 300.0, nonce: &[9; 32], measurement: None };
     let mut ciphertext = Vec::new();
     let (key, _) =
         encrypt(&context, ONE, &update, &mut rng, &mut ciphertext).expect("the update is valid");

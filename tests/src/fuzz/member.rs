@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use fedshield_train::Moments;
 use fedshield_train::data::Example;
 use fedshield_train::federated::{GlobalAdapter, LocalMemory};
 
@@ -11,13 +12,18 @@ pub(super) fn targets() -> Vec<Target> {
     vec![
         Target {
             name: "adapter",
-            seeds: vec![b"FSADAPT1".to_vec()],
+            seeds: vec![b"FSADAPT1".to_vec(), b"FSADAPT2".to_vec()],
             run: |b| drop(GlobalAdapter::from_bytes(b)),
         },
         Target {
             name: "local_memory",
             seeds: vec![b"FSLOCAL2\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec()],
             run: |b| drop(LocalMemory::from_bytes(b)),
+        },
+        Target {
+            name: "moments",
+            seeds: vec![b"FSMOMNT1\x02\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0".to_vec()],
+            run: |b| drop(Moments::from_bytes(b, 1)),
         },
         Target {
             name: "example",

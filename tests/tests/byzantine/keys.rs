@@ -68,7 +68,7 @@ fn encrypt_under(parties: &[Party], dealer: &mut Included, coefficient: i32, key
     let honest = party.objects.read(&dealer.body.ciphertext).expect("the ciphertext is there");
     let count = u64::from_le_bytes(honest[VALUE_COUNT].try_into().expect("eight bytes"));
     let values = vec![0.0; usize::try_from(count).expect("it fits")];
-    let update = Update { values: &values, scale: 1.0, nonce: &[5; 32] };
+    let update = Update { values: &values, scale: 1.0, nonce: &[5; 32], measurement: None };
     let (context, me) = (terms.context(START.round), terms.my_share_index());
     let (key, mut file) = (key_of(party, coefficient), Vec::new());
     encrypt_under_any_key(&context, me, &update, &key, &[6; 32], &mut file)

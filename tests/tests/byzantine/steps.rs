@@ -7,7 +7,7 @@ use fedshield_protocol::wire::UpdateSet;
 use fedshield_tests::{Party, carry, contribution, run};
 
 pub(crate) const START: RoundStart =
-    RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]) };
+    RoundStart { round: Round(0), applied: 0, beacon: Beacon([3; 32]), stopped: None };
 
 pub(crate) fn sealing_keys(parties: &[Party]) -> Vec<Vec<u8>> {
     let key = |party| match run(party, Job::MakeSealingKey { round: START.round }) {

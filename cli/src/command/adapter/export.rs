@@ -4,7 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, ValueEnum};
 use fedshieldd::config::{Loaded, Overrides};
-use fedshieldd::control::api::{AdapterKind, ErrorCode, ExportRequest, ExportView, WhichAdapter};
+use fedshieldd::control::api::{
+    AdapterKind, ErrorCode, ExportRequest, ExportView, WhichAdapter, WhichRound,
+};
 use fedshieldd::home::Home;
 use fedshieldd::offline::{
     GgufAdapterReport, ModuleNames, PeftFolderReport, adapter_to_gguf, adapter_with_names,
@@ -24,6 +26,7 @@ use crate::table::facts;
 #[command(after_help = "Examples:
   fedshield-cli adapter export ./adapter
   fedshield-cli adapter export ./mine --which best
+  fedshield-cli adapter export ./earlier --round best
   fedshield-cli adapter export adapter.gguf --format gguf
   fedshield-cli adapter export adapter.gguf --format gguf \\
       --from ./adapter --model ./SmolLM2-135M
@@ -40,6 +43,11 @@ pub struct ExportArgs {
     /// `fedshield-cli compare` found best on this node's validation data
     #[arg(long, value_enum, default_value = "common", conflicts_with = "from")]
     pub which: Which,
+    /// The federation's adapter as it was after this round, or after the one with the lowest mean
+    /// of the members' losses, if this node has it
+    #[arg(long, value_name = "N|best", value_parser = round_choice)]
+    #[arg(conflicts_with_all = ["from", "which"])]
+    pub round: Option<WhichRound>,
     /// This PEFT folder instead of an adapter of the node
     #[arg(long, value_name = "DIR")]
     pub from: Option<PathBuf>,
@@ -51,6 +59,14 @@ pub struct ExportArgs {
     pub model: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) json: JsonFlag,
+}
+
+fn round_choice(text: &str) -> Result<WhichRound, String> {
+    match (text, text.parse()) {
+        ("best", _) => Ok(WhichRound::Best),
+        (_, Ok(round)) => Ok(WhichRound::At(round)),
+        _ => Err("give the number of a round, or `best`".to_owned()),
+    }
 }
 
 /// `--which`.
@@ -162,10 +178,10 @@ async fn of_node(
         Which::Personal => WhichAdapter::Personal,
         Which::Best => WhichAdapter::Best,
     };
-    let request = ExportRequest { directory: absolute(folder)?, which };
+    let request = ExportRequest { directory: absolute(folder)?, which, round: args.round };
     Failure::unless_writable(home, &request.directory)?;
     let answer = connection::to(home).export(&request).await;
-    if which != WhichAdapter::Common {
+    if which != WhichAdapter::Common || args.round.is_some() {
         return Ok(answer?);
     }
     let name = base_model(home).map(|path| path.display().to_string()).unwrap_or_default();

@@ -2,7 +2,7 @@
 
 use fedshield_protocol::hidden::harmless_line;
 use fedshield_protocol::ids::Digest;
-use fedshield_protocol::manifest::{Member, TermsFields, Weights};
+use fedshield_protocol::manifest::{Evaluation, Member, Stop, TermsFields, Weights};
 use fedshieldd::conditions::date_and_clock;
 use fedshieldd::control::api::{DataSummary, FederationView};
 use fedshieldd::terms::{MOST_PASSES, passes};
@@ -179,8 +179,36 @@ pub fn terms_facts(
             },
         ),
         ("weights", weights(terms, members)),
+        ("evaluation", evaluation(terms.evaluation).to_owned()),
+        ("ends early", stop(terms.stop)),
         ("round timer", minutes(terms.deadlines.round_ms)),
     ]
+}
+
+/// What members measure together, for founders who have to agree to it.
+const fn evaluation(evaluation: Evaluation) -> &'static str {
+    match evaluation {
+        Evaluation::Off => "off: each member measures for itself",
+        Evaluation::Mean => {
+            "mean: all learn the mean of the members' losses in each round; takes 16 held-out \
+             examples of each"
+        }
+    }
+}
+
+/// When the training ends before its last round.
+fn stop(stop: Option<Stop>) -> String {
+    stop.map_or_else(
+        || "never".to_owned(),
+        |Stop { after, fall }| {
+            format!(
+                "when a quorum of the members have not improved for {}; then {} more, at a falling \
+                 learning rate",
+                units::count(u64::from(after), "round"),
+                units::count(u64::from(fall), "round")
+            )
+        },
+    )
 }
 
 /// The weight of each member's update, for the members that are known.
@@ -219,6 +247,7 @@ mod tests {
             "0.00005 to 0.000001",
             "20% to 50%",
             "template date 20",
+            "off: each member measures for itself",
         ] {
             assert!(text.contains(part), "{part} is missing in\n{text}");
         }

@@ -11,7 +11,7 @@ use fedshield_protocol::ids::{
 use fedshield_protocol::ledger::{self, Attachments, record_digest, set_of};
 use fedshield_protocol::manifest::{SignedManifest, ValidManifest};
 use fedshield_protocol::wire::{CertifiedRecord, Outcome};
-use fedshieldd::control::api::{ErrorCode, RoundOutcome};
+use fedshieldd::control::api::{ErrorCode, MeanLoss, RoundOutcome};
 use fedshieldd::home::Home;
 use serde::Serialize;
 
@@ -50,7 +50,7 @@ pub struct ShowArgs {
 }
 
 /// One record.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct RecordView {
     /// The round that ended.
     pub round: Round,
@@ -64,6 +64,12 @@ pub(super) struct RecordView {
     pub aggregate: Option<Digest>,
     /// Digest of the opened sum.
     pub sum: Option<SumDigest>,
+    /// What the members measured together of the adapter that the round started from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mean_loss: Option<MeanLoss>,
+    /// The members have ended the training with this round.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub stops: bool,
     /// Digest of the opened key.
     pub key: Option<KeyDigest>,
     /// Root of the adapter afterwards.
@@ -181,6 +187,7 @@ impl Reader<'_> {
             Outcome::Rejected { sum, .. } => (RoundOutcome::Rejected, Some(*sum)),
             Outcome::Void { .. } => (RoundOutcome::Void, None),
             Outcome::Skipped => (RoundOutcome::Skipped, None),
+            Outcome::Measured { sum, .. } => (RoundOutcome::Measured, Some(*sum)),
         };
         let named = |(member, commitment): &(MemberIndex, CommitmentDigest)| Contributor {
             member: self.name(*member),
@@ -196,6 +203,8 @@ impl Reader<'_> {
             committee: self.committee(position, record.round),
             aggregate: set.map(|(_, aggregate)| aggregate.root),
             sum,
+            stops: record.outcome.stops(),
+            mean_loss: record.outcome.measured().map(|it| MeanLoss::of(record.round, it)),
             key: attachments.as_ref().and_then(|it| it.end.as_ref()?.0),
             adapter: record.adapter.map(|adapter| adapter.root),
             applied: record.applied,
@@ -239,8 +248,16 @@ fn render(views: &[RecordView], colours: Colours) -> String {
     if views.is_empty() {
         return "no such record\n".to_owned();
     }
-    let headings =
-        [">round", "outcome", "contributors", "committee", "adapter", "evidence", "record"];
+    let headings = [
+        ">round",
+        "outcome",
+        "contributors",
+        "committee",
+        "adapter",
+        ">mean loss",
+        "evidence",
+        "record",
+    ];
     let mut table = Table::new(&headings);
     for view in views {
         let accused: Vec<String> = view.evidence.iter().map(|it| it.member.clone()).collect();
@@ -250,6 +267,7 @@ fn render(views: &[RecordView], colours: Colours) -> String {
             units::names(&names_of(&view.contributors)),
             units::names(&view.committee),
             short(view.adapter.as_ref()),
+            units::mean_loss(view.mean_loss.as_ref()),
             if accused.is_empty() { "-".to_owned() } else { units::names(&accused) },
             view.head.short(),
         ]);
@@ -279,6 +297,7 @@ fn render_one(view: &RecordView, colours: Colours) -> String {
         ("sum", whole(view.sum)),
         ("adapter", whole(view.adapter)),
         ("applied", view.applied.to_string()),
+        ("mean loss", units::mean_loss_in_full(view.mean_loss.as_ref())),
         ("set decided", certificate(&view.set_certificate)),
         ("end decided", certificate(&view.end_certificate)),
         ("signed by", units::names(&view.signed_by)),
@@ -286,6 +305,9 @@ fn render_one(view: &RecordView, colours: Colours) -> String {
         ("previous", view.previous.to_string()),
         ("record", view.head.to_string()),
     ];
+    if view.stops {
+        list.push(("training", "ended by a quorum that has stopped improving".to_owned()));
+    }
     if view.evidence.is_empty() {
         list.push(("evidence", "none".to_owned()));
     }

@@ -80,6 +80,8 @@ pub struct Verified {
     pub voided: u64,
     /// Rounds that were skipped.
     pub skipped: u64,
+    /// Rounds after the last one that measured the final adapter.
+    pub measured: u64,
     /// The last adapter.
     pub adapter: Option<Digest>,
     /// Digest of the last record.
@@ -176,6 +178,7 @@ impl Verified {
             rejected: summary.rejected,
             voided: summary.voided,
             skipped: summary.skipped,
+            measured: summary.measured,
             adapter: summary.tip.adapter.map(|adapter| adapter.root),
             head: summary.tip.head,
             rounds: terms.rounds,
@@ -225,12 +228,13 @@ fn no_adapter() -> Failure {
 
 fn render(verified: &Verified, colours: Colours) -> String {
     let rounds = format!(
-        "{}: {} applied, {} skipped, {} void, {} rejected",
+        "{}: {} applied, {} skipped, {} void, {} rejected{}",
         units::count(verified.records, "record"),
         verified.applied,
         verified.skipped,
         verified.voided,
-        verified.rejected
+        verified.rejected,
+        if verified.measured > 0 { ", the final adapter measured" } else { "" }
     );
     let adapter = verified.adapter.map_or_else(|| "none yet".into(), |root| root.to_string());
     let mut list = vec![

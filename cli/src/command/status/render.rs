@@ -60,6 +60,9 @@ pub fn render(status: &NodeStatus, pace: &Pace, colours: Colours) -> String {
     if let Some(held_out) = &status.held_out {
         list.push(("held-out loss", held_out_text(held_out)));
     }
+    if let Some(mean) = &status.mean_loss {
+        list.push(("mean loss", units::mean_loss_in_full(Some(mean))));
+    }
     if let Some(comparison) = &status.comparison {
         list.push(("compared", comparison_text(comparison)));
     }

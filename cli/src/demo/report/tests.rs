@@ -21,6 +21,7 @@ pub(crate) fn outcome(name: &str, digests: &[u8]) -> MemberOutcome {
             seconds: BTreeMap::from([("train".into(), f64::from(name.len() as u32))]),
             train_loss: Some(1.5),
             held_out_loss: None,
+            mean_loss: None,
             update_bytes_f32: 1000,
             sent_bytes: 700,
         })

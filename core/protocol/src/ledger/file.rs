@@ -14,8 +14,11 @@ use crate::wire::codec::{self, CodecError};
 /// What a ledger is as a file.
 pub const LEDGER_FORMAT: LogFormat =
     LogFormat { magic: b"fsledg2\n", max_body_bytes: MAX_RECORD_BYTES };
-/// The kind of an entry that holds a [`CertifiedRecord`].
+/// The kind of an entry that holds a [`CertifiedRecord`] of the first version.
 pub const RECORD_ENTRY: u32 = 1;
+/// The kind of an entry that holds one of the second version: of a round that measured, see
+/// [`Outcome::record_version`]. Earlier programs refuse it by its number.
+pub const MEASURED_RECORD_ENTRY: u32 = 2;
 /// What a file of the first version starts with: then each record behind its length, u32
 /// little-endian.
 const FIRST_MAGIC: &[u8; MAGIC_BYTES] = b"fsledg1\n";
@@ -28,7 +31,7 @@ pub fn encode(records: &[CertifiedRecord]) -> Result<Vec<u8>, CodecError> {
     let mut bytes = LEDGER_FORMAT.magic.to_vec();
     for record in records {
         let body = encode_record(record)?;
-        let entry = LEDGER_FORMAT.encode(bytes.len() as u64, RECORD_ENTRY, &body);
+        let entry = LEDGER_FORMAT.encode(bytes.len() as u64, record_kind(record), &body);
         bytes.extend_from_slice(&entry);
     }
     Ok(bytes)
@@ -42,17 +45,32 @@ pub fn encode_record(record: &CertifiedRecord) -> Result<Vec<u8>, CodecError> {
     codec::encode("certified record", record, MAX_RECORD_BYTES)
 }
 
+/// The kind of the entry of a record.
+#[must_use]
+pub const fn record_kind(record: &CertifiedRecord) -> u32 {
+    match record.record.outcome.record_version() {
+        1 => RECORD_ENTRY,
+        _ => MEASURED_RECORD_ENTRY,
+    }
+}
+
 /// Reads the body of an entry of the given kind.
 ///
 /// # Errors
 /// Why it is not a record, for the message.
 pub fn decode_record(kind: u32, body: &[u8]) -> Result<CertifiedRecord, String> {
-    if kind != RECORD_ENTRY {
+    if ![RECORD_ENTRY, MEASURED_RECORD_ENTRY].contains(&kind) {
         return Err(format!(
             "it is of kind {kind}, which this version of the program does not know; upgrade to read it"
         ));
     }
-    codec::decode("certified record", body, MAX_RECORD_BYTES).map_err(|error| error.to_string())
+    let record: CertifiedRecord = codec::decode("certified record", body, MAX_RECORD_BYTES)
+        .map_err(|error| error.to_string())?;
+    // One record has one form.
+    match record_kind(&record) {
+        own if own == kind => Ok(record),
+        own => Err(format!("it is a record of kind {own} in an entry of kind {kind}")),
+    }
 }
 
 /// Reads a ledger; its content is not checked, see [`verify`](super::verify).

@@ -108,9 +108,12 @@ pub(super) fn check_attachments(
     let end_value = match (&record.outcome, &attachments.end) {
         (Outcome::Skipped, None) => None,
         (Outcome::Void { .. }, Some((None, _))) => Some(Value::Void.id()),
-        (Outcome::Applied { sum, .. } | Outcome::Rejected { sum, .. }, Some((Some(key), _))) => {
-            Some(Value::opened_id(key, sum))
-        }
+        (
+            Outcome::Applied { sum, .. }
+            | Outcome::Rejected { sum, .. }
+            | Outcome::Measured { sum, .. },
+            Some((Some(key), _)),
+        ) => Some(Value::opened_id(key, sum)),
         _ => return Err(RecordError::Certificates),
     };
     let end = attachments.end.as_ref().map(|(_, certificate)| certificate);

@@ -33,6 +33,15 @@ pub enum RecordError {
         /// The manifest's `min_contributors`.
         needed: u16,
     },
+    /// It says what was measured where the manifest does not let members measure, or in numbers
+    /// that cannot be.
+    #[error("the measurement is not one that the manifest and the set of updates allow")]
+    Measurement,
+    /// It ends the training where the manifest has no rule for it, or a second time.
+    #[error(
+        "the training cannot end in this round: the manifest has no rule for it, or it has ended"
+    )]
+    Stop,
     /// Fewer members than a quorum have signed it.
     #[error("{found} signatures, fewer than the quorum of {needed}")]
     TooFewSignatures {

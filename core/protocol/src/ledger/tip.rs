@@ -4,7 +4,7 @@ use super::proof::{check_attachments, check_signatures};
 use super::{RecordError, record_digest, set_of};
 use crate::hash::Use;
 use crate::ids::{Beacon, NonceDigest, RecordDigest, Round};
-use crate::manifest::ValidManifest;
+use crate::manifest::{Evaluation, ValidManifest};
 use crate::object::ObjectRef;
 use crate::roster::Roster;
 use crate::wire::{CertifiedRecord, Outcome, Record};
@@ -22,6 +22,8 @@ pub struct Tip {
     pub adapter: Option<ObjectRef>,
     /// The beacon of the next round.
     pub beacon: Beacon,
+    /// Rounds that were applied when the members ended the training early, if they did.
+    pub stopped: Option<u64>,
 }
 
 impl Tip {
@@ -34,6 +36,7 @@ impl Tip {
             applied: 0,
             adapter: None,
             beacon: manifest.first_beacon(),
+            stopped: None,
         }
     }
 
@@ -82,6 +85,7 @@ impl Tip {
             applied: record.applied,
             adapter: record.adapter,
             beacon: record.beacon,
+            stopped: self.stopped.or(record.outcome.stops().then_some(record.applied)),
         }
     }
 
@@ -128,10 +132,10 @@ impl Tip {
         if applied && record.adapter.is_none_or(|adapter| adapter.check_size().is_err()) {
             return Err(RecordError::NoAdapter);
         }
-        let opened = matches!(record.outcome, Outcome::Applied { .. } | Outcome::Rejected { .. });
-        if !opened && record.beacon != self.skip_beacon() {
+        if !is_opened(&record.outcome) && record.beacon != self.skip_beacon() {
             return Err(RecordError::Beacon);
         }
+        self.check_measurement(roster, &record.outcome)?;
         let Some((set, _)) = set_of(&record.outcome) else { return Ok(()) };
         let rules = roster.rules();
         if !set.is_within(rules.member_count) {
@@ -142,5 +146,34 @@ impl Tip {
             return Err(RecordError::TooFewUpdates { found, needed });
         }
         Ok(())
+    }
+
+    /// Members measure only where the manifest says so, and nothing but that after the last round.
+    fn check_measurement(&self, roster: &Roster<'_>, outcome: &Outcome) -> Result<(), RecordError> {
+        let manifest = roster.manifest().manifest();
+        let measures = manifest.evaluation == Evaluation::Mean;
+        let is_final = matches!(outcome, Outcome::Measured { .. });
+        if is_final && !(measures && self.applied >= manifest.end(self.stopped)) {
+            return Err(RecordError::Measurement);
+        }
+        if outcome.stops() && (manifest.stop.is_none() || self.stopped.is_some()) {
+            return Err(RecordError::Stop);
+        }
+        let (Some(measured), Some((set, _))) = (outcome.measured(), set_of(outcome)) else {
+            return Ok(());
+        };
+        let admitted = measured.admitted(set.len(), roster.rules().min_contributors);
+        match measures && admitted.is_some() {
+            true => Ok(()),
+            false => Err(RecordError::Measurement),
+        }
+    }
+}
+
+/// Whether a round opened its sum.
+const fn is_opened(outcome: &Outcome) -> bool {
+    match outcome {
+        Outcome::Applied { .. } | Outcome::Rejected { .. } | Outcome::Measured { .. } => true,
+        Outcome::Void { .. } | Outcome::Skipped => false,
     }
 }

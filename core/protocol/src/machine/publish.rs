@@ -60,6 +60,7 @@ impl Machine {
             activity: round.activity(),
             view,
             applied: tip.applied,
+            stopped: tip.stopped,
             adapter: tip.adapter,
             head: tip.head,
             committee: self.cx.election.committee().to_vec(),

@@ -17,7 +17,8 @@ use serde::ser::SerializeTuple;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::{
-    Algorithm, Deadlines, Encryption, Manifest, Member, Pruning, ServerOptimizer, Weights,
+    Algorithm, Deadlines, Encryption, Evaluation, Manifest, Member, Pruning, ServerOptimizer, Stop,
+    Weights,
 };
 use crate::ids::{Digest, Epoch, IdentityKey};
 use crate::wire::codec::CodecError;
@@ -49,6 +50,8 @@ const FOURTH_FORM: u32 = 4;
 struct Added {
     template_date: Option<String>,
     weights: Option<Weights>,
+    evaluation: Evaluation,
+    stop: Option<Stop>,
     learner: Learner,
 }
 
@@ -57,19 +60,29 @@ impl Added {
         Self {
             template_date: manifest.template_date.clone(),
             weights: manifest.weights,
+            evaluation: manifest.evaluation,
+            stop: manifest.stop,
             learner: Learner::of(manifest),
         }
     }
 
     /// What the earlier forms say.
     const fn earlier(template_date: Option<String>, weights: Option<Weights>) -> Self {
-        Self { template_date, weights, learner: Learner::EARLIER }
+        Self {
+            template_date,
+            weights,
+            evaluation: Evaluation::Off,
+            stop: None,
+            learner: Learner::EARLIER,
+        }
     }
 
     /// Whether an earlier form has a place for all of it, and `manifest` has no value of which the
     /// versions that wrote those forms did not know.
     fn fits_earlier(&self, manifest: &Manifest) -> bool {
-        self.learner == Learner::EARLIER
+        self.evaluation.is_off()
+            && self.stop.is_none()
+            && self.learner == Learner::EARLIER
             && manifest.training.algorithm != Algorithm::Halves
             && !matches!(manifest.server_optimizer, ServerOptimizer::Nesterov { .. })
     }
@@ -199,6 +212,8 @@ impl Rest {
             name: head.name,
             weights: head.added.weights,
             template_date: head.added.template_date,
+            evaluation: head.added.evaluation,
+            stop: head.added.stop,
             founding_id: self.founding_id,
             epoch: self.epoch,
             rounds: self.rounds,

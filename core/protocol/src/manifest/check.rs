@@ -14,7 +14,7 @@ use crate::limits::{
 };
 use crate::sign::is_usable_key;
 use field::{above_zero, between, fraction, text, wrong};
-use terms::{check_adapter, check_deadlines, check_pruning, check_training};
+use terms::{check_adapter, check_deadlines, check_pruning, check_stop, check_training};
 
 /// One thing that is wrong with a manifest.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,6 +49,9 @@ pub(super) fn check_terms(terms: &TermsFields) -> Checked {
     between("weight_cap", u64::from(terms.weight_cap), 1, 1 << 24)?;
     if let Some(date) = &terms.template_date {
         text("template_date", date, MAX_NAME_BYTES)?;
+    }
+    if let Some(stop) = &terms.stop {
+        check_stop(stop, terms.evaluation)?;
     }
     check_adapter(&terms.adapter)?;
     check_training(&terms.training)?;

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 
 use super::check::{self, ManifestError};
 use super::{
-    Adapter, Deadlines, Encryption, Manifest, Member, Pruning, Rules, ServerOptimizer, Training,
-    Weights,
+    Adapter, Deadlines, Encryption, Evaluation, Manifest, Member, Pruning, Rules, ServerOptimizer,
+    Stop, Training, Weights,
 };
 use crate::ids::{Digest, Epoch};
 use crate::limits::MAX_MEMBERS;
@@ -37,6 +37,12 @@ pub struct TermsFields {
     /// 2024-07-26.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub template_date: Option<String>,
+    /// Whether members measure together how well the common adapter does.
+    #[serde(default, skip_serializing_if = "Evaluation::is_off")]
+    pub evaluation: Evaluation,
+    /// When the members' own measurements end the training early; `None`: never.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stop: Option<Stop>,
     /// LoRA shape.
     pub adapter: Adapter,
     /// How a round trains.
@@ -64,6 +70,8 @@ impl TermsFields {
             weights: it.weights,
             weight_cap: it.weight_cap,
             template_date: it.template_date,
+            evaluation: it.evaluation,
+            stop: it.stop,
             adapter: it.adapter,
             training: it.training,
             pruning: it.pruning,
@@ -179,6 +187,8 @@ impl Offer {
             weights: terms.weights,
             weight_cap: terms.weight_cap,
             template_date: terms.template_date,
+            evaluation: terms.evaluation,
+            stop: terms.stop,
             base_model: self.base_model,
             adapter: terms.adapter,
             training: terms.training,

@@ -38,6 +38,9 @@ pub struct Rules {
     /// others.
     #[cfg(feature = "planted-bugs")]
     pub trust_the_disk: bool,
+    /// A planted bug: as many members as may be faulty end the training.
+    #[cfg(feature = "planted-bugs")]
+    pub stop_by_few: bool,
 }
 
 impl Rules {
@@ -56,6 +59,8 @@ impl Rules {
             vote_by_holding: false,
             #[cfg(feature = "planted-bugs")]
             trust_the_disk: false,
+            #[cfg(feature = "planted-bugs")]
+            stop_by_few: false,
         }
     }
 
@@ -64,6 +69,18 @@ impl Rules {
     #[must_use]
     pub const fn inclusion_threshold(&self) -> u16 {
         self.quorum.saturating_sub(self.max_faulty)
+    }
+
+    /// Members that have to say that they have stopped improving to end the training: a quorum, so
+    /// that as many as may be faulty can neither end it by themselves nor, if all honest members
+    /// say so, prolong it.
+    #[must_use]
+    pub const fn stop_threshold(&self) -> u16 {
+        #[cfg(feature = "planted-bugs")]
+        if self.stop_by_few {
+            return self.max_faulty;
+        }
+        self.quorum
     }
 
     /// Refuses a set that is too small to be opened.

@@ -207,6 +207,37 @@ pub struct Encryption {
     pub clip: Real,
 }
 
+/// Whether members measure together how well the common adapter does.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Evaluation {
+    /// Each for itself; nothing of it is sent.
+    #[default]
+    Off,
+    /// The mean of the members' losses over the base model's is opened with each sum, and is part
+    /// of the record.
+    Mean,
+}
+
+impl Evaluation {
+    #[allow(clippy::trivially_copy_pass_by_ref, reason = "serde wants it")]
+    pub(super) const fn is_off(&self) -> bool {
+        matches!(self, Self::Off)
+    }
+}
+
+/// When the members' own measurements end the training before its last round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Stop {
+    /// Applied rounds without a better number of its own after which a member says that it has
+    /// stopped improving.
+    pub after: u32,
+    /// Rounds that still train once a quorum has said so, while the learning rate falls to that of
+    /// the last round.
+    pub fall: u32,
+}
+
 /// What happens to the opened mean before it is added to the global factors.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

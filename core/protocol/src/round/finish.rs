@@ -50,15 +50,22 @@ impl Finish {
         self.applied = Some(applied);
     }
 
-    /// Signs the record that follows from what was decided, once it is known.
+    /// Whether it is known how the round ends.
+    pub(super) const fn has_record(&self) -> bool {
+        self.record.is_some()
+    }
+
+    /// Signs the record that follows from what was decided, once it is known; an applied round's
+    /// not before it is known whether it ends the training.
     pub(super) fn sign(
         &mut self,
         cx: &mut Cx,
         chain: &Chain,
         (set, outcome): (&SetDecision, &OutcomeDecision),
+        stops: Option<bool>,
     ) {
         if self.record.is_none() {
-            self.record = self.own_record(cx, chain, (set, outcome));
+            self.record = self.own_record(cx, chain, (set, outcome), stops);
         }
         if self.signatures.contains_key(&cx.me()) {
             return;
@@ -80,6 +87,7 @@ impl Finish {
         cx: &Cx,
         chain: &Chain,
         (set, outcome): (&SetDecision, &OutcomeDecision),
+        stops: Option<bool>,
     ) -> Option<Record> {
         let (tip, manifest) = (&chain.tip, &cx.config.manifest);
         let Value::Aggregate { set, aggregate } = set.vote.decided()?.value else {
@@ -88,8 +96,14 @@ impl Finish {
         let (outcome, adapter, nonce) = match outcome.value()? {
             Value::Opened { sum, .. } => {
                 let applied = self.applied.as_ref()?;
-                if applied.accepted {
-                    let outcome = Outcome::Applied { set, aggregate, sum };
+                let least = cx.config.rules().min_contributors;
+                let measured = applied.measured.and_then(|it| it.admitted(set.len(), least));
+                if applied.accepted && chain.is_trained() {
+                    let outcome = Outcome::Measured { set, aggregate, sum, measured };
+                    (outcome, tip.adapter, Some(&applied.nonce))
+                } else if applied.accepted {
+                    let stops = stops?;
+                    let outcome = Outcome::Applied { set, aggregate, sum, measured, stops };
                     (outcome, Some(applied.adapter), Some(&applied.nonce))
                 } else {
                     let outcome = Outcome::Rejected { set, aggregate, sum };

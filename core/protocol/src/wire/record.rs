@@ -7,10 +7,11 @@ use crate::ids::{
     Beacon, Epoch, FederationId, ManifestDigest, MemberIndex, RecordDigest, Round, SumDigest,
 };
 use crate::object::ObjectRef;
-use crate::wire::UpdateSet;
+use crate::wire::{Measured, UpdateSet};
 
 /// How a round ended.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(from = "OutcomeForm", into = "OutcomeForm")]
 pub enum Outcome {
     /// The sum was opened and applied.
     Applied {
@@ -20,6 +21,12 @@ pub enum Outcome {
         aggregate: ObjectRef,
         /// Digest of the opened sum.
         sum: SumDigest,
+        /// What the members measured of the adapter that the round started from; `None` where they
+        /// do not measure, where too few did, and where the slots were out of range.
+        measured: Option<Measured>,
+        /// A quorum of the contributors have stopped improving: the learning rate falls from here
+        /// on, and the training ends.
+        stops: bool,
     },
     /// The sum was opened and failed the range check; nobody applied it.
     Rejected {
@@ -39,6 +46,119 @@ pub enum Outcome {
     },
     /// Nothing was decided to be opened.
     Skipped,
+    /// The round after the last applied one: the sum was opened and held measurements alone, of the
+    /// final adapter.
+    Measured {
+        /// The updates in U, which change nothing.
+        set: UpdateSet,
+        /// The certified aggregate.
+        aggregate: ObjectRef,
+        /// Digest of the opened sum.
+        sum: SumDigest,
+        /// As of [`Self::Applied`].
+        measured: Option<Measured>,
+    },
+}
+
+impl Outcome {
+    /// What the members measured together of the adapter that the round started from.
+    #[must_use]
+    pub const fn measured(&self) -> Option<&Measured> {
+        match self {
+            Self::Applied { measured, .. } | Self::Measured { measured, .. } => measured.as_ref(),
+            Self::Rejected { .. } | Self::Void { .. } | Self::Skipped => None,
+        }
+    }
+
+    /// The version of the record's bytes: 1, and 2 of those that earlier programs do not know.
+    #[must_use]
+    pub const fn record_version(&self) -> u32 {
+        match self {
+            Self::Applied { measured: Some(_), .. }
+            | Self::Applied { stops: true, .. }
+            | Self::Measured { .. } => 2,
+            _ => 1,
+        }
+    }
+
+    /// Whether the members end the training with it.
+    #[must_use]
+    pub const fn stops(&self) -> bool {
+        matches!(self, Self::Applied { stops: true, .. })
+    }
+}
+
+/// The bytes of an outcome. The first four are those of the first version; an applied round without
+/// a measurement that does not end the training has its bytes there, so that earlier ledgers verify
+/// as they are.
+#[derive(Serialize, Deserialize)]
+enum OutcomeForm {
+    Applied {
+        set: UpdateSet,
+        aggregate: ObjectRef,
+        sum: SumDigest,
+    },
+    Rejected {
+        set: UpdateSet,
+        aggregate: ObjectRef,
+        sum: SumDigest,
+    },
+    Void {
+        set: UpdateSet,
+        aggregate: ObjectRef,
+    },
+    Skipped,
+    AppliedAndMeasured {
+        set: UpdateSet,
+        aggregate: ObjectRef,
+        sum: SumDigest,
+        measured: Option<Measured>,
+        stops: bool,
+    },
+    Measured {
+        set: UpdateSet,
+        aggregate: ObjectRef,
+        sum: SumDigest,
+        measured: Option<Measured>,
+    },
+}
+
+impl From<Outcome> for OutcomeForm {
+    fn from(outcome: Outcome) -> Self {
+        match outcome {
+            Outcome::Applied { set, aggregate, sum, measured: None, stops: false } => {
+                Self::Applied { set, aggregate, sum }
+            }
+            Outcome::Applied { set, aggregate, sum, measured, stops } => {
+                Self::AppliedAndMeasured { set, aggregate, sum, measured, stops }
+            }
+            Outcome::Rejected { set, aggregate, sum } => Self::Rejected { set, aggregate, sum },
+            Outcome::Void { set, aggregate } => Self::Void { set, aggregate },
+            Outcome::Skipped => Self::Skipped,
+            Outcome::Measured { set, aggregate, sum, measured } => {
+                Self::Measured { set, aggregate, sum, measured }
+            }
+        }
+    }
+}
+
+impl From<OutcomeForm> for Outcome {
+    fn from(form: OutcomeForm) -> Self {
+        match form {
+            OutcomeForm::Applied { set, aggregate, sum } => {
+                Self::Applied { set, aggregate, sum, measured: None, stops: false }
+            }
+            OutcomeForm::AppliedAndMeasured { set, aggregate, sum, measured, stops } => {
+                Self::Applied { set, aggregate, sum, measured, stops }
+            }
+            OutcomeForm::Rejected { set, aggregate, sum } => Self::Rejected { set, aggregate, sum },
+            OutcomeForm::Void { set, aggregate } => Self::Void { set, aggregate },
+            OutcomeForm::Skipped => Self::Skipped,
+            OutcomeForm::Measured { set, aggregate, sum, measured } => {
+                Self::Measured { set, aggregate, sum, measured }
+            }
+        }
+    }
 }
 
 /// The decided values of one round. Only these are signed, so that every honest member signs the
@@ -77,8 +197,8 @@ pub struct CertifiedRecord {
 }
 
 /// An entry of the ledger, by kind: a byte in messages, a number in files (there
-/// [`RECORD_ENTRY`](crate::ledger::RECORD_ENTRY)). Only add at the end: changes of the members and
-/// evaluations would be further kinds. A program that does not know a kind refuses it by its
+/// [`RECORD_ENTRY`](crate::ledger::RECORD_ENTRY)). Only add at the end: changes of the members
+/// would be further kinds. A program that does not know a kind refuses it by its
 /// number.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum LedgerEntry {

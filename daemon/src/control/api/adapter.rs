@@ -22,6 +22,16 @@ pub enum WhichAdapter {
     Best,
 }
 
+/// A round by whose end an adapter is named.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum WhichRound {
+    /// The one after which the mean of the members' losses was lowest.
+    Best,
+    /// This one.
+    At(u64),
+}
+
 /// `POST /v1/adapter/export`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -31,6 +41,9 @@ pub struct ExportRequest {
     /// The adapter to write.
     #[serde(default)]
     pub which: WhichAdapter,
+    /// The common adapter as it was after this round; `None`: as it is now.
+    #[serde(default)]
+    pub round: Option<WhichRound>,
 }
 
 /// What was exported.

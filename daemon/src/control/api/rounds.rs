@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use fedshield_protocol::ids::{Digest, Round};
+use fedshield_protocol::wire::Measured;
 use serde::{Deserialize, Serialize};
 
 /// How a round ended, without details.
@@ -17,6 +18,28 @@ pub enum RoundOutcome {
     Void,
     /// Nothing was decided.
     Skipped,
+    /// The round after the last one: the members measured the final adapter together.
+    Measured,
+}
+
+/// The mean of what the members measured together: each one's loss on its own validation sample
+/// over the base model's there, every member counting once.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct MeanLoss {
+    /// The round whose record holds it. The adapter is the one that this round started from.
+    pub round: Round,
+    /// The mean of loss over base loss: 1 is as good as the base model, less is better.
+    pub ratio: f64,
+    /// Members that it is the mean of.
+    pub members: u16,
+}
+
+impl MeanLoss {
+    /// Of the record of `round`.
+    #[must_use]
+    pub fn of(round: Round, measured: &Measured) -> Self {
+        Self { round, ratio: measured.mean(), members: measured.count }
+    }
 }
 
 /// `GET /v1/rounds`: one finished round, as recorded by this node.
@@ -44,6 +67,10 @@ pub struct RoundReport {
     /// Loss of the adapter afterwards on a fixed sample of this node's held-out data; `None` until
     /// it is measured, and for rounds without a new adapter.
     pub held_out_loss: Option<f64>,
+    /// What the members measured together of the adapter that the round started from; `None` where
+    /// they do not, and for rounds without a mean.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_loss: Option<MeanLoss>,
     /// Size of this node's pruned update as f32, in bytes: the baseline for comparing traffic.
     pub update_bytes_f32: u64,
     /// Size of this node's encrypted update with its headers, in bytes, sent once.

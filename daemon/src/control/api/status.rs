@@ -7,7 +7,9 @@ use fedshield_protocol::status::Status;
 use serde::{Deserialize, Serialize};
 
 use super::adapter::{AtHome, Comparison};
-use super::{Absent, Condition, FederationSummary, MemberTransport, Pause, Severity, Waiting};
+use super::{
+    Absent, Condition, FederationSummary, MeanLoss, MemberTransport, Pause, Severity, Waiting,
+};
 
 /// The state of this node with respect to a federation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -57,6 +59,10 @@ pub struct NodeStatus {
     /// the node.
     #[serde(default)]
     pub held_out: Option<HeldOut>,
+    /// The last mean of what the members measured together, from the ledger: the same at all of
+    /// them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_loss: Option<MeanLoss>,
     /// What joining is worth to this member, if it was compared with the common adapter of now;
     /// never leaves the node.
     #[serde(default)]
@@ -114,6 +120,7 @@ impl NodeStatus {
             progress: None,
             last_error: None,
             held_out: None,
+            mean_loss: None,
             comparison: None,
             at_home: None,
             misbehaviour: Vec::new(),

@@ -21,6 +21,7 @@ fn machine() -> Status {
         activity: Activity::Commit,
         view: View(0),
         applied: 2,
+        stopped: None,
         adapter: None,
         head: RecordDigest([3; 32]),
         committee: vec![],

@@ -267,6 +267,45 @@ function chart(held, train, lines, width, by) {
   return it;
 }
 
+// What the members measured together, from the ledger: the same at all of them.
+function showMean(rounds) {
+  const points = rounds.filter((it) => it.mean_loss).map((it) => [it.mean_loss.round, it.mean_loss.ratio]);
+  const last = rounds.filter((it) => it.mean_loss).pop()?.mean_loss;
+  at("mean-of-all").hidden = !last;
+  if (!last) return;
+  const best = points.reduce((best, it) => it[1] < best[1] ? it : best);
+  set("mean-note", `Before round ${last.round}: ${last.ratio.toFixed(4)} of the base model's loss, over ${last.members} members; `
+    + `lowest before round ${best[0]}: ${best[1].toFixed(4)}. Opened with the sums, each member counting once.`);
+  at("mean").replaceChildren(meanChart(points, Math.max(260, at("mean").clientWidth)));
+}
+
+function meanChart(points, width) {
+  const [height, left, right, top, bottom] = [180, 44, 30, 10, 30];
+  const first = points[0][0];
+  const span = Math.max(1, points[points.length - 1][0] - first);
+  const high = Math.max(1, ...points.map((it) => it[1])) * 1.05;
+  const x = (round) => left + (width - left - right) * (round - first) / span;
+  const y = (ratio) => top + (height - top - bottom) * (1 - ratio / high);
+  const label = `Mean of loss over base loss from ${points[0][1].toFixed(3)} to ${points[points.length - 1][1].toFixed(3)}`
+    + ` over ${points.length} rounds; 1 is the base model.`;
+  const it = svg("svg", { width, height, viewBox: `0 0 ${width} ${height}`, role: "img", "aria-label": label });
+  for (const ratio of [0, 0.25, 0.5, 0.75, 1]) {
+    it.append(svg("line", { x1: left, x2: width - right, y1: y(ratio), y2: y(ratio), class: ratio === 1 ? "curve base" : "grid-line" }),
+      svg("text", { x: left - 8, y: y(ratio) + 4, "text-anchor": "end" }, ratio.toFixed(2)));
+  }
+  const every = Math.max(1, Math.ceil(span / Math.max(1, Math.floor(width / 110))));
+  for (let round = first; round <= first + span; round += every) {
+    it.append(svg("text", { x: x(round), y: height - 8, "text-anchor": "middle" }, round === first ? `round ${round}` : round));
+  }
+  it.append(svg("polyline", { points: points.map(([round, ratio]) => `${x(round).toFixed(1)},${y(ratio).toFixed(1)}`).join(" "), class: "curve held" }));
+  for (const [round, ratio] of points.length > 200 ? [] : points) {
+    const point = svg("circle", { cx: x(round).toFixed(1), cy: y(ratio).toFixed(1), r: 3.5, class: "point held" });
+    point.append(svg("title", {}, `before round ${round}: ${ratio.toFixed(4)}`));
+    it.append(point);
+  }
+  return it;
+}
+
 function showTraffic(rounds) {
   const last = rounds[rounds.length - 1];
   const words = last ? [...new Set([...Object.keys(last.bytes), ...Object.keys(last.bytes_in)])] : [];
@@ -301,7 +340,7 @@ function showLedger(rounds) {
     const adapter = node("td");
     if (it.adapter_digest) adapter.append(node("code", it.adapter_digest.slice(0, 12), { title: it.adapter_digest }));
     row.append(node("th", it.round, { class: "n", scope: "row" }),
-      node("td", it.outcome, it.outcome === "applied" ? {} : { class: "bad" }), adapter,
+      node("td", it.outcome, ["applied", "measured"].includes(it.outcome) ? {} : { class: "bad" }), adapter,
       node("td", names(it.contributors), { class: "people" }), node("td", names(it.committee), { class: "people" }),
       node("td", number(it.train_loss), { class: "n" }), node("td", number(it.held_out_loss), { class: "n" }),
       node("td", total(it.seconds).toFixed(1), { class: "n" }), node("td", bytes(wire(it.bytes)), { class: "n" }));
@@ -356,7 +395,7 @@ async function refresh() {
   showAlerts(status);
   showNow(status, shown.rounds);
   showMembers(status);
-  if (first) { showLoss(status, shown.rounds); showTraffic(shown.rounds); showLedger(shown.rounds); }
+  if (first) { showLoss(status, shown.rounds); showMean(shown.rounds); showTraffic(shown.rounds); showLedger(shown.rounds); }
 }
 
 async function poll() {
@@ -373,6 +412,8 @@ at("by").addEventListener("change", () => {
 
 addEventListener("resize", () => {
   clearTimeout(resizing);
-  resizing = setTimeout(() => { if (shown.status) showLoss(JSON.parse(shown.status), shown.rounds); }, 150);
+  resizing = setTimeout(() => {
+    if (shown.status) { showLoss(JSON.parse(shown.status), shown.rounds); showMean(shown.rounds); }
+  }, 150);
 });
 poll();

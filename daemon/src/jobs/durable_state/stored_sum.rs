@@ -2,6 +2,7 @@
 
 use fedshield_he::SumSummary;
 use fedshield_protocol::ids::{NonceDigest, Round, SumDigest};
+use fedshield_protocol::wire::Measured;
 use serde::{Deserialize, Serialize};
 
 use super::{name, read_value, write_value};
@@ -19,6 +20,8 @@ pub struct StoredSum {
     pub nonce: NonceDigest,
     /// Number of slots with a value that honest contributors cannot have produced.
     pub out_of_range: u64,
+    /// The sum of the contributors' measurements, if there is one.
+    pub measured: Option<Measured>,
 }
 
 impl Pipeline {
@@ -34,6 +37,7 @@ impl Pipeline {
             values,
             nonce: nonce_digest(opened.nonce_digest),
             out_of_range: opened.out_of_range,
+            measured: opened.measured.map(|it| Measured { count: it.count, sum: it.sum }),
         };
         write_value(&self.round_folder(round)?.join(name::SUM), &sum)?;
         Ok(sum.digest)

@@ -32,7 +32,8 @@ pub(super) struct TrainerRequest {
     /// Applied rounds before this one.
     round: u64,
     model: PathBuf,
-    pub(super) adapter: PathBuf,
+    /// `None`: the base model alone.
+    pub(super) adapter: Option<PathBuf>,
     pub(super) result: PathBuf,
     /// The trained factors: `lora_A`, `lora_B`.
     trained: Vec<&'static str>,
@@ -60,7 +61,12 @@ struct Optimizer {
 }
 
 impl TrainerRequest {
-    pub(super) fn new(settings: &RequestSettings, run: &Run<'_>, folder: &Path) -> Self {
+    pub(super) fn new(
+        settings: &RequestSettings,
+        run: &Run<'_>,
+        with_adapter: bool,
+        folder: &Path,
+    ) -> Self {
         let trained = run.global.trained_factors();
         let name = |factor: Factor| match factor {
             Factor::A => "lora_A",
@@ -77,7 +83,7 @@ impl TrainerRequest {
             purpose: run.purpose,
             round: run.global.applied(),
             model: settings.model.clone(),
-            adapter: folder.join("adapter"),
+            adapter: with_adapter.then(|| folder.join("adapter")),
             result: folder.join("result"),
             trained: factors(true),
             frozen: factors(false),

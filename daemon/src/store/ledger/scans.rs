@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use fedshield_protocol::ids::Round;
-use fedshield_protocol::ledger::{RECORD_ENTRY, decode_record};
+use fedshield_protocol::ledger::{MEASURED_RECORD_ENTRY, RECORD_ENTRY, decode_record};
 use fedshield_protocol::wire::evidence::Evidence;
 use serde::de::DeserializeOwned;
 
@@ -28,7 +28,7 @@ pub(super) struct Scans {
 
 impl Scans {
     pub(super) fn record(&mut self, at: Position, kind: u32, body: &[u8]) -> Result<(), Unusable> {
-        known(kind, &[RECORD_ENTRY])?;
+        known(kind, &[RECORD_ENTRY, MEASURED_RECORD_ENTRY])?;
         let record = decode_record(kind, body).map_err(Unusable::Damaged)?;
         let (round, next) = (record.record.round, self.records.len() as u64);
         if round.0 != next {

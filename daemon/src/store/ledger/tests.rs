@@ -46,6 +46,7 @@ fn report(round: u64, loss: Option<f64>) -> RoundReport {
         seconds: BTreeMap::new(),
         train_loss: None,
         held_out_loss: loss,
+        mean_loss: None,
         update_bytes_f32: 0,
         sent_bytes: 0,
     }

@@ -8,7 +8,7 @@ use fedshield_protocol::wire::CommitmentBody;
 
 use super::{UNOPENABLE, shape_of};
 use crate::l0::byzantine::split_outcome;
-use crate::l0::content::{Content, Vector};
+use crate::l0::content::{Content, Vector, is_stalled};
 use crate::l0::faults::Fault;
 use crate::l0::node::Node;
 
@@ -30,7 +30,10 @@ impl Node {
             *first ^= 1;
         }
         let ciphertext = self.put_bytes(bytes);
-        let layout = shape_of(start).layout;
+        let shape = shape_of(start);
+        // Every faulty member says in every round that it has stopped improving.
+        let says_so = is_stalled(start.round) || self.fault.is_some();
+        let layout = shape.stalled.filter(|_| says_so).unwrap_or(shape.layout);
         self.disk.contributions.insert(start.round, (salt, ciphertext, layout));
         JobOutput::Encrypted
     }

@@ -130,6 +130,7 @@ impl Node {
         if accepted {
             self.set_adapter(start.applied + 1, adapter);
         }
-        Ok(JobOutput::Applied(Applied { adapter, accepted, nonce: nonce_of(&sum) }))
+        let measured = None;
+        Ok(JobOutput::Applied(Applied { adapter, accepted, nonce: nonce_of(&sum), measured }))
     }
 }

@@ -30,6 +30,10 @@ pub(super) fn machine_facts(
         round.push_str(&format!(", about {} to go", units::seconds(seconds)));
     }
     let mut list = vec![("round", round), ("phase", phase(machine, colours))];
+    if let Some(applied) = machine.stopped {
+        let text = format!("by the members after {}", units::count(applied, "applied round"));
+        list.push(("training ended", text));
+    }
     if let Some(last) = machine.silent_through {
         let text = format!("through round {last}: the journal lacks what this node has signed");
         list.push(("silent", colours.odd(&text)));

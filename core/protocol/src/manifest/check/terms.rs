@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use super::Checked;
 use super::field::{above_zero, between, fraction, text, wrong};
 use crate::limits::{MAX_DEADLINE_MS, MAX_NAME_BYTES, MAX_TARGET_MODULES, MIN_DEADLINE_MS};
-use crate::manifest::{Adapter, Algorithm, Deadlines, Pruning, Training};
+use crate::manifest::{Adapter, Algorithm, Deadlines, Evaluation, Pruning, Stop, Training};
 
 pub(super) fn check_adapter(adapter: &Adapter) -> Checked {
     between("adapter.rank", u64::from(adapter.rank), 1, 1024)?;
@@ -51,6 +51,19 @@ pub(super) fn check_training(training: &Training) -> Checked {
     check_algorithm(training)?;
     above_zero("training.max_gradient_norm", training.max_gradient_norm)?;
     text("training.template", &training.template, MAX_NAME_BYTES)
+}
+
+pub(super) fn check_stop(stop: &Stop, evaluation: Evaluation) -> Checked {
+    between("stop.after", u64::from(stop.after), 1, 10_000)?;
+    between("stop.fall", u64::from(stop.fall), 0, 10_000)?;
+    match evaluation {
+        Evaluation::Mean => Ok(()),
+        Evaluation::Off => wrong(
+            "stop",
+            "there, and `evaluation` is off",
+            "take `evaluation = \"mean\"`: the rule goes by what members measure for it",
+        ),
+    }
 }
 
 /// What only some algorithms can do.

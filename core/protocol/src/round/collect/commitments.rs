@@ -97,7 +97,7 @@ impl Commitments {
     }
 
     /// Whether the shape of the round's updates is known; the first question asks the host.
-    pub(super) fn is_prepared(&self, cx: &mut Cx) -> bool {
+    pub(crate) fn is_prepared(&self, cx: &mut Cx) -> bool {
         if self.shape.is_none() {
             let start = cx.start;
             cx.start(Tag::Prepare(start.round), Job::PrepareRound { start });
@@ -124,7 +124,7 @@ impl Commitments {
     pub(crate) fn misshape_of(&self, update: &CommitmentDigest) -> Option<Refusal> {
         let (shape, known) = self.shape.as_ref().zip(self.known.get(update))?;
         let body = &known.body;
-        if body.layout != shape.layout {
+        if body.layout != shape.layout && shape.stalled != Some(body.layout) {
             return Some(Refusal::Layout);
         }
         let fits = body.ciphertext.length == shape.ciphertext_bytes
@@ -134,6 +134,14 @@ impl Commitments {
                 .flatten()
                 .all(|sealed| sealed.length == shape.sealed_share_bytes);
         (!fits).then_some(Refusal::Length)
+    }
+
+    /// How many updates of `set` say that their members have stopped improving; 0 as long as the
+    /// round's shape is not known.
+    pub(crate) fn stalled_in(&self, set: &UpdateSet) -> usize {
+        let Some(stalled) = self.shape.as_ref().and_then(|shape| shape.stalled) else { return 0 };
+        let known = set.commitments().filter_map(|digest| self.known.get(&digest));
+        known.filter(|known| known.body.layout == stalled).count()
     }
 
     /// Counts an update of another shape among what operators see as dropped.

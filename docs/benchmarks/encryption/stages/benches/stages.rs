@@ -41,7 +41,7 @@ fn values(preset: &Preset) -> Vec<f32> {
 fn stage(bencher: Bencher, chosen: (&str, &str), stage: BlockStage) {
     let context = context(chosen);
     let values = values(context.preset());
-    let update = Update { values: &values, scale: 1e5, nonce: &[5; 32] };
+    let update = Update { values: &values, scale: 1e5, nonce: &[5; 32], measurement: None };
     let mut bench = BlockBench::new(&context, update).expect("the update is valid");
     bencher.counter(ItemsCount::new(values.len())).bench_local(|| bench.run(stage));
 }
@@ -81,7 +81,7 @@ fn pack(bencher: Bencher, chosen: (&str, &str)) {
 fn encrypt_whole(bencher: Bencher, chosen: (&str, &str)) {
     let context = context(chosen);
     let values = values(context.preset());
-    let update = Update { values: &values, scale: 1e5, nonce: &[5; 32] };
+    let update = Update { values: &values, scale: 1e5, nonce: &[5; 32], measurement: None };
     let mut rng: ChaCha20Rng = rand_core_seed();
     let len = ciphertext_len(context.preset(), values.len() as u64).expect("a length");
     let mut file = vec![1; len as usize];
