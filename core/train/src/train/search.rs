@@ -3,13 +3,14 @@
 //!
 //! ```text
 //! checkpoint  0    1    2    3    4    5    6   ...
-//! rate 1      |----|----|
-//! rate 2      |----|----|----|----|----|----| ...   the best after the trial goes on
-//! rate 3      |----|----|
+//! rate 1      |----|----|----|----|----|
+//! rate 2      |----|----|----|----|----|----|----| ...
+//! rate 3      |----|----|----|
 //! ```
 //!
-//! Every rate runs with the schedule of the whole training, and the one that goes on keeps its
-//! optimiser: a trial costs the steps of the rates that are not taken, and nothing else.
+//! Every rate runs with the schedule of the whole training, until it gains nothing any more. Rates are
+//! not dropped after a part of the steps: which one is ahead changes on the way, because the slow ones
+//! catch up while the rate falls.
 
 /// A training that is taken on step by step.
 pub trait Stepwise {
@@ -37,9 +38,7 @@ pub struct Search {
     pub rates: Vec<f64>,
     /// Checkpoints of one training.
     pub checkpoints: usize,
-    /// Checkpoints after which the rates are compared, where there are several.
-    pub trial: usize,
-    /// Checkpoints in a row after which the training ends if the loss has fallen by less than
+    /// Checkpoints in a row after which a training ends if the loss has fallen by less than
     /// `least_gain` over them.
     pub patience: usize,
     /// A part of the loss, from 0 to 1: less is not worth further steps.
@@ -61,10 +60,8 @@ pub struct Found<A> {
 
 /// Checkpoints of one training.
 const CHECKPOINTS: usize = 16;
-/// Checkpoints after which the rates are compared.
-const TRIAL: usize = 2;
 /// Checkpoints in a row without a gain after which a training ends.
-const PATIENCE: usize = 2;
+const PATIENCE: usize = 3;
 const LEAST_GAIN: f64 = 0.01;
 
 impl Search {
@@ -72,14 +69,7 @@ impl Search {
     /// (`tests/search.rs`).
     pub fn of_steps(steps: usize, rates: &[f64]) -> Self {
         let rates = rates.to_vec();
-        Self {
-            steps,
-            rates,
-            checkpoints: CHECKPOINTS,
-            trial: TRIAL,
-            patience: PATIENCE,
-            least_gain: LEAST_GAIN,
-        }
+        Self { steps, rates, checkpoints: CHECKPOINTS, patience: PATIENCE, least_gain: LEAST_GAIN }
     }
 
     /// Steps between two checkpoints.
@@ -87,17 +77,9 @@ impl Search {
         self.steps.div_ceil(self.checkpoints.max(1)).max(1)
     }
 
-    /// Steps after which the rates are compared; 0 for a single one.
-    fn tried(&self) -> usize {
-        match self.rates.len() {
-            0 | 1 => 0,
-            _ => (self.trial * self.checkpoint()).min(self.steps),
-        }
-    }
-
     /// Most steps that the search takes, all trainings together.
     pub fn planned(&self) -> usize {
-        self.steps + self.rates.len().saturating_sub(1) * self.tried()
+        self.steps.saturating_mul(self.rates.len())
     }
 
     /// Runs the search. `start` begins a training at a learning rate, and `loss` measures an
@@ -113,29 +95,19 @@ impl Search {
         start: impl Fn(f64) -> Result<R, R::Error>,
         loss: impl Fn(&R::Adapter) -> Result<f64, R::Error>,
     ) -> Result<Option<Found<R::Adapter>>, R::Error> {
-        let mut ahead: Option<Training<R>> = None;
         let mut best: Option<Found<R::Adapter>> = None;
         for rate in &self.rates {
-            let (run, reached) = (start(*rate)?, f64::INFINITY);
-            let mut training = Training { run, rate: *rate, taken: 0, reached };
-            while training.taken < self.tried() {
+            let mut training = Training { run: start(*rate)?, rate: *rate, taken: 0 };
+            let (mut mark, mut idle) = (f64::INFINITY, 0);
+            while training.taken < self.steps && idle < self.patience {
+                // A rate that diverges ends there; it is no error of the data.
                 let Some(found) = training.next(self, &loss)? else { break };
+                match is_better(found.loss, mark * (1.0 - self.least_gain)) {
+                    true => (mark, idle) = (found.loss, 0),
+                    false => idle += 1,
+                }
                 keep(&mut best, found);
             }
-            // A rate that diverges is not taken; it is no error of the data.
-            if ahead.as_ref().is_none_or(|it| is_better(training.reached, it.reached)) {
-                ahead = Some(training);
-            }
-        }
-        let Some(mut training) = ahead else { return Ok(None) };
-        let (mut mark, mut idle) = (training.reached, 0);
-        while training.taken < self.steps && idle < self.patience {
-            let Some(found) = training.next(self, &loss)? else { break };
-            match is_better(found.loss, mark * (1.0 - self.least_gain)) {
-                true => (mark, idle) = (found.loss, 0),
-                false => idle += 1,
-            }
-            keep(&mut best, found);
         }
         Ok(best)
     }
@@ -158,8 +130,6 @@ struct Training<R> {
     run: R,
     rate: f64,
     taken: usize,
-    /// The loss at the last checkpoint; infinite if the training has diverged.
-    reached: f64,
 }
 
 impl<R: Stepwise> Training<R> {
@@ -170,14 +140,9 @@ impl<R: Stepwise> Training<R> {
         loss: impl Fn(&R::Adapter) -> Result<f64, R::Error>,
     ) -> Result<Option<Found<R::Adapter>>, R::Error> {
         let steps = search.checkpoint().min(search.steps - self.taken);
-        self.reached = f64::INFINITY;
-        let Some(adapter) = self.run.advance(steps)? else {
-            self.taken = search.steps;
-            return Ok(None);
-        };
+        let Some(adapter) = self.run.advance(steps)? else { return Ok(None) };
         self.taken += steps;
         let loss = loss(&adapter)?;
-        self.reached = loss;
         Ok(Some(Found { adapter, loss, steps: self.taken, rate: self.rate }))
     }
 }
@@ -209,7 +174,7 @@ mod tests {
 
     fn search(steps: usize, rates: &[f64]) -> Search {
         let rates = rates.to_vec();
-        Search { steps, rates, checkpoints: 16, trial: 2, patience: 3, least_gain: 0.01 }
+        Search { steps, rates, checkpoints: 16, patience: 3, least_gain: 0.01 }
     }
 
     /// The loss falls at a speed of `rate` until step 80 and rises again.
@@ -218,16 +183,14 @@ mod tests {
     }
 
     #[test]
-    fn the_best_rate_goes_on_where_its_trial_ended() {
+    fn every_rate_ends_when_it_gains_nothing_any_more() {
         let all = Cell::new(0);
         let start = |rate| Ok(Counted { rate, taken: 0, all: &all, diverges_after: 1000 });
         let wanted = search(320, &[0.01, 0.03, 0.02]);
         let found = wanted.run(start, parabola).unwrap().unwrap();
         assert_eq!((found.rate, found.steps, found.adapter), (0.03, 80, (0.03, 80)));
-        // Two trials of 40 steps that are not taken, and 80 steps with three checkpoints of
-        // patience.
-        assert_eq!(all.get(), 2 * 40 + 80 + 3 * 20);
-        assert_eq!(wanted.planned(), 2 * 40 + 320);
+        assert_eq!(wanted.planned(), 3 * 320);
+        assert!(all.get() < 3 * 320 / 2, "{}", all.get());
     }
 
     #[test]
@@ -244,7 +207,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_trial_has_passed_is_not_lost() {
+    fn an_earlier_checkpoint_is_not_lost() {
         let all = Cell::new(0);
         let start = |rate| Ok(Counted { rate, taken: 0, all: &all, diverges_after: 1000 });
         // The first rate is best after one checkpoint and behind after two.
@@ -278,7 +241,11 @@ mod tests {
             all.set(0);
             let wanted = Search { least_gain: 0.0, ..search(steps, &[0.01]) };
             let found = wanted.run(start, parabola).unwrap().unwrap();
-            assert_eq!((found.steps, all.get(), wanted.planned()), (steps, steps, steps));
+            assert_eq!(
+                (found.steps, all.get(), wanted.planned()),
+                (steps, steps, steps),
+                "{steps}"
+            );
             let wanted = search(steps, &[0.01, 0.02]);
             assert_eq!(wanted.run(start, parabola).unwrap().unwrap().rate, 0.02, "{steps}");
         }

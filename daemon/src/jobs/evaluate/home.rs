@@ -27,12 +27,10 @@ const PERSONAL_ROUNDS: u64 = 4;
 const ALONE_RATES: [f64; 3] = [1.0, 0.5, 2.0];
 const PERSONAL_RATES: [f64; 2] = [0.5, 0.125];
 
-/// As many rounds take as much training as the adapter made alone after `applied` rounds, its
-/// learning rates tried.
+/// As many rounds take at most as much training as the adapter made alone after `applied` rounds,
+/// its learning rates tried.
 pub(crate) fn rounds_of_training_alone(applied: u64) -> f64 {
-    // As many steps as make the part of the trials exact.
-    let search = Search::of_steps(1 << 16, &ALONE_RATES);
-    (applied + PERSONAL_ROUNDS) as f64 * search.planned() as f64 / search.steps as f64
+    (applied + PERSONAL_ROUNDS) as f64 * ALONE_RATES.len() as f64
 }
 
 /// An adapter that was made here.
@@ -127,8 +125,8 @@ impl HomeSearch {
         hasher.update(&self.start.digest());
         hasher.update(&data.set.digest());
         hasher.update(pipeline.learning.rendering.template.name().as_bytes());
-        let Search { steps, checkpoints, trial, patience, rates, least_gain } = &self.search;
-        for count in [steps, checkpoints, trial, patience] {
+        let Search { steps, checkpoints, patience, rates, least_gain } = &self.search;
+        for count in [steps, checkpoints, patience] {
             hasher.update(&(*count as u64).to_le_bytes());
         }
         for number in rates.iter().chain([least_gain]) {
