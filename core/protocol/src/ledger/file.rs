@@ -17,7 +17,7 @@ pub const LEDGER_FORMAT: LogFormat =
 /// The kind of an entry that holds a [`CertifiedRecord`] of the first version.
 pub const RECORD_ENTRY: u32 = 1;
 /// The kind of an entry that holds one of the second version: of a round that measured, see
-/// [`Outcome::record_version`]. Earlier programs refuse it by its number.
+/// `Outcome::record_version`. Earlier programs refuse it by its number.
 pub const MEASURED_RECORD_ENTRY: u32 = 2;
 /// What a file of the first version starts with: then each record behind its length, u32
 /// little-endian.
