@@ -77,7 +77,10 @@ impl Outcome {
             Self::Applied { measured: Some(_), .. }
             | Self::Applied { stops: true, .. }
             | Self::Measured { .. } => 2,
-            _ => 1,
+            Self::Applied { measured: None, stops: false, .. }
+            | Self::Rejected { .. }
+            | Self::Void { .. }
+            | Self::Skipped => 1,
         }
     }
 
